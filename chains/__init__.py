@@ -1,0 +1,1 @@
+"""The pricing LLM and the chains built on it."""

@@ -1,0 +1,1 @@
+"""LangChain tools and the comparables retriever come here."""

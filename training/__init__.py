@@ -1,0 +1,1 @@
+"""From raw records to a tuned model: data, baselines, QLoRA, scoring and evaluation."""
