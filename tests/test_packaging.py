@@ -38,7 +38,7 @@ def source_files(root: Path) -> list[str]:
 def loaded_by(code: str, names: tuple[str, ...]) -> set[str]:
     """Which of `names` a fresh interpreter has loaded after running `code`."""
     report = f"\nimport json, sys\nprint(); print(json.dumps([name for name in {names!r} if name in sys.modules]))"
-    run = subprocess.run([sys.executable, "-c", code + report], check=True, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code + report], check=True, stdout=subprocess.PIPE, text=True)
     return set(json.loads(run.stdout.splitlines()[-1]))
 
 
