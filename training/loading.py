@@ -1,0 +1,149 @@
+"""A model folder, or a plain causal language model, into memory and ready to score.
+
+An adapter trained on NF4 weights belongs to those: the base is rounded to NF4 and back with bitsandbytes, and the
+adapter merged into the result, which gives the logits of the quantized model at the speed of a plain one.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from .calibration import Calibration
+from .errors import InputError
+from .model_folder import ModelFolder, PricerConfig, find_base, find_model, fingerprint_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# For a plain model without a pricer.json: the method's own limit.
+DEFAULT_CONTENT_TOKENS = 160
+
+
+@dataclass(frozen=True)
+class Pricer:
+    """A loaded model, its tokenizer, and what its folder says about it; `fingerprint` names its weights."""
+
+    name: str
+    revision: str | None
+    path: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    config: PricerConfig
+    calibration: Calibration | None
+    fingerprint: str
+
+
+def choose_device(device: str | None = None) -> torch.device:
+    """`device`, or the first GPU, or the CPU.
+
+    Raises:
+        InputError: no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"there is no device {device!r} here; try 'cpu'") from error
+    return chosen
+
+
+def load_pricer(name: str | Path, *, revision: str | None = None, device: str | None = None) -> Pricer:
+    """Load a pricer by name: `embedded`, a model folder, a hub id, or a plain causal language model.
+
+    Raises:
+        InputError: no such model, one that cannot be read, or a base model other than the adapter's.
+    """
+    path = find_model(name, revision)
+    folder = ModelFolder(path)
+    if not (path / "pricer.json").exists() and (path / "config.json").exists():
+        model, tokenizer = load_base(path, choose_device(device))
+        config = PricerConfig(
+            preset="none", base_model=str(name), base_fingerprint="", quantized=False,
+            content_tokens=DEFAULT_CONTENT_TOKENS,
+        )  # fmt: skip
+        return Pricer(str(name), revision, path, model.eval(), tokenizer, config, None, fingerprint_weights(path))
+
+    config = folder.config
+    base = find_base(config.base_model, config.base_revision)
+    if fingerprint_weights(base) != config.base_fingerprint:
+        raise InputError(f"{name} was trained on another {config.base_model} than the one at hand; train it again")
+    model, tokenizer = load_base(base, choose_device(device))
+    if config.quantized:
+        round_to_nf4(model)
+    if folder.adapter.exists():
+        from peft import PeftModel
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                model = PeftModel.from_pretrained(model, str(folder.adapter)).merge_and_unload()
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise InputError(f"the adapter in {path} cannot be loaded ({_first_line(error)})") from error
+    calibration = Calibration.load(folder.calibration) if folder.calibration.exists() else None
+    adapter = fingerprint_weights(folder.adapter) if folder.adapter.exists() else ""
+    fingerprint = f"{config.base_fingerprint[:16]}-{adapter[:16]}"
+    return Pricer(str(name), revision, path, model.eval(), tokenizer, config, calibration, fingerprint)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base model's folder.
+
+    Raises:
+        InputError: none there, or unreadable.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} holds no readable tokenizer ({_first_line(error)})") from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(folder: Path, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A causal language model and its tokenizer: float32 on a CPU, bfloat16 on a GPU.
+
+    Raises:
+        InputError: a folder that holds none, or damaged files.
+    """
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(folder)
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except Exception as error:  # transformers and safetensors raise many kinds for a damaged folder
+        raise InputError(f"{folder} holds no readable language model ({_first_line(error)})") from error
+    return model.to(device), tokenizer
+
+
+@torch.no_grad()
+def round_to_nf4(model: PreTrainedModel) -> None:
+    """Round every linear weight but the head's to NF4 with double quantization, in place, as QLoRA's base has them."""
+    # On CPUs with bf16 the import warns of an optional kernel package that nothing here uses.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    head = model.get_output_embeddings()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and module is not head:
+            packed, state = quantize_4bit(module.weight.data, quant_type="nf4", compress_statistics=True)
+            module.weight.data.copy_(dequantize_4bit(packed, state))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
