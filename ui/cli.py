@@ -1,0 +1,359 @@
+"""The command line. Knows arguments and screens; everything else it asks of the layers below, imported when needed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..training.errors import BookPricerError, InputError
+
+if TYPE_CHECKING:
+    from ..chains.pricing import PricingChain
+    from ..training.estimate import PriceEstimate
+
+app = typer.Typer(
+    name="bookpricer",
+    help="Price books from their text: one, or a catalogue; with the embedded demonstration model, or your own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+embedded_app = typer.Typer(help="The embedded demonstration model.", no_args_is_help=True)
+app.add_typer(embedded_app, name="embedded")
+
+# Results go to standard output, everything about how they come about to standard error.
+_out = Console()
+_err = Console(stderr=True)
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model folder, a hub id, or 'embedded'.")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="Where to run, such as cpu or cuda; found by itself if not given.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+CoverageOption = Annotated[
+    float, typer.Option(min=0.01, max=0.99, help="Share of books whose price the interval should hold.")
+]
+
+
+@app.command()
+def demo(as_json: JsonOption = False, device: DeviceOption = None) -> None:
+    """Price the bundled synthetic catalogue and show how far off the embedded model is."""
+    from ..training.dataset import read_priced_books
+    from ..training.evaluation import price_errors
+    from ..training.model_folder import demo_catalog
+
+    with _busy("loading the embedded model"):
+        chain = _chain("embedded", device)
+    books = read_priced_books(demo_catalog()).books
+    with _busy(f"pricing {len(books)} books"):
+        estimates: list[PriceEstimate] = chain.batch([priced.book for priced in books])
+    actual = [priced.units for priced in books]
+    rows = {"embedded model": price_errors([estimate.price for estimate in estimates], actual), **_references(actual)}
+    held = sum(
+        estimate.low <= price <= estimate.high
+        for estimate, price in zip(estimates, actual, strict=True)
+        if estimate.low is not None and estimate.high is not None
+    )
+    if as_json:
+        _print_json(
+            {
+                "books": [
+                    {"title": priced.book.title, "actual": priced.units, "estimate": estimate.model_dump()}
+                    for priced, estimate in zip(books, estimates, strict=True)
+                ],
+                "errors": rows,
+                "coverage": held / len(books),
+            }
+        )
+        return
+    table = Table(title=f"{len(books)} synthetic books, priced by a small demonstration model")
+    table.add_column("Title", max_width=44, no_wrap=True)
+    table.add_column("Format", max_width=12, no_wrap=True)
+    for column in ("Estimate", "80 % interval", "Price"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for priced, estimate in zip(books, estimates, strict=True):
+        table.add_row(
+            Text(priced.book.title),
+            Text(priced.book.format or ""),
+            f"${estimate.price:,.0f}",
+            f"${estimate.low:,.0f} – ${estimate.high:,.0f}",
+            f"${priced.units:,.2f}",
+        )
+    _out.print(table)
+    _out.print(_errors_table(rows))
+    _out.print(
+        f"The 80 % intervals hold {held} of {len(books)} prices. The model, the books and their prices are synthetic: "
+        "this shows how it works, not what your books are worth.\n\n"
+        "Next:\n"
+        '  bookpricer price "The Art of War, illustrated hardcover, 320 pages"\n'
+        "  bookpricer catalog books.csv priced.csv          your own catalogue\n"
+        "  bookpricer train books.csv my-model              tune it to your own prices\n"
+        "  bookpricer ui                                    in the browser",
+        markup=False,
+        highlight=False,
+    )
+
+
+@app.command()
+def price(
+    book: Annotated[
+        str, typer.Argument(metavar="TEXT|FILE|-", help="A book in words or JSON, a file of it, or - to read it.")
+    ],
+    model: ModelOption = "embedded",
+    coverage: CoverageOption = 0.8,
+    distribution: Annotated[bool, typer.Option(help="Add the probabilities of all prices to the JSON.")] = False,
+    as_json: JsonOption = False,
+    device: DeviceOption = None,
+) -> None:
+    """Price one book."""
+    value = _read_book(book)
+    with _busy("loading the model"):
+        chain = _chain(model, device, coverage)
+    estimate = chain.invoke(value)
+    if as_json:
+        _print_json(estimate.model_dump(context={"distribution": distribution}))
+        return
+    _out.print(_estimate_text(estimate))
+
+
+@app.command()
+def catalog(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The catalogue: CSV, TSV or JSON lines.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The priced catalogue: .csv, .tsv or .jsonl.")],
+    model: ModelOption = "embedded",
+    coverage: CoverageOption = 0.8,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    device: DeviceOption = None,
+) -> None:
+    """Price a catalogue: keeps its columns and adds the estimates. Exit status 1 if some rows have none."""
+    from ..training.sources import open_catalog
+
+    total = open_catalog(source).count()
+    with _busy("loading the model"):
+        from ..chains.catalog import price_catalog
+
+        chain = _chain(model, device, coverage)
+    with _progress("pricing", total) as advance:
+        report = price_catalog(chain, source, out, overwrite=overwrite, progress=advance)
+    if as_json:
+        _print_json(
+            {
+                "rows": report.rows,
+                "priced": report.priced,
+                "rejected": [{"row": number, "reason": reason} for number, reason in report.rejections],
+                "out": str(out),
+            }
+        )
+    else:
+        shown = report.rejections[:20]
+        for number, reason in shown:
+            _err.print(f"row {number} is not priced: {reason}", markup=False, highlight=False)
+        if len(report.rejections) > len(shown):
+            _err.print(f"… and {len(report.rejections) - len(shown)} more, marked 'rejected' in {out}", highlight=False)
+        _out.print(f"{report.priced:,} of {report.rows:,} rows are priced in {out}", highlight=False, soft_wrap=True)
+    if report.rejections:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A priced catalogue: CSV, TSV or JSON lines.")],
+    out: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder to make.")],
+    preset: Annotated[str, typer.Option(help="embedded, llama-3.2-1b, llama-3.2-3b or llama-3.1-8b.")] = "embedded",
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings laid over the preset's.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, such as sft.max_steps=60.")] = None,
+    currency: Annotated[str, typer.Option(help="ISO code of the catalogue's currency.")] = "USD",
+    unit: Annotated[
+        float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    device: DeviceOption = None,
+) -> None:
+    """Tune a model to a priced catalogue with QLoRA."""
+    from ..training.dataset import read_priced_books, split_books
+    from ..training.model_folder import check_new
+    from ..training.presets import load_settings
+
+    settings = load_settings(preset, config, set_ or ())
+    check_new(out, overwrite)
+    with _busy("reading the catalogue"):
+        priced = read_priced_books(data, unit=unit)
+        splits = split_books(priced.books, seed)
+    sizes = ", ".join(f"{len(books):,} {name}" for name, books in splits.items())
+    _say(f"{len(priced.books):,} priced books: {sizes}")
+    for reason, count in priced.rejected.most_common():
+        _say(f"left out {count:,}: {reason}")
+    from ..training.finetune import evaluate_split, finetune
+
+    finetune(
+        settings, splits, out, currency=currency, unit=unit, data_fingerprint=priced.fingerprint,
+        device=device, overwrite=overwrite, say=_say,
+    )  # fmt: skip
+    errors = evaluate_split(out, splits, device=device)
+    if as_json:
+        _print_json({"model": str(out), "test": errors})
+        return
+    if errors:
+        _out.print(_errors_table(errors))
+    _out.print(f"the model is in {out}; use it with --model {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def ui(
+    model: ModelOption = "embedded",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8501,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open the front end in the browser."""
+    try:
+        from streamlit.web import cli as streamlit
+    except ImportError as error:
+        raise InputError("the front end needs the extra 'ui': pip install 'bookpricer[ui]'") from error
+    from ..training.model_folder import find_model
+
+    find_model(model)
+    script = Path(__file__).with_name("app.py")
+    sys.argv = [
+        "streamlit", "run", str(script), "--server.address", "localhost", "--server.port", str(port),
+        "--server.headless", str(not browser).lower(), "--browser.gatherUsageStats", "false", "--", "--model", model,
+    ]  # fmt: skip
+    sys.exit(streamlit.main())
+
+
+@embedded_app.command("build")
+def embedded_build(
+    work: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to build; goes on where an earlier build stopped.")
+    ],
+    device: DeviceOption = None,
+    install: Annotated[bool, typer.Option(help="Put the weights into the package when done.")] = False,
+) -> None:
+    """Make the embedded model again: catalogue, tokenizer, base model, QLoRA tuning."""
+    from ..training.embedded.build import build
+
+    report = build(work, device=device, install=install, say=_say)
+    _out.print(_errors_table(report["test"]))
+
+
+def main() -> None:
+    """Run the command line; what a user can mend ends in one sentence and exit status 2."""
+    _quiet_libraries()
+    try:
+        app()
+    except BookPricerError as error:
+        _err.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _err.print("stopped")
+        sys.exit(130)
+
+
+def _quiet_libraries() -> None:
+    """Keep what the libraries tell their developers from the user; what goes wrong still raises."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    for module in ("transformers", "bitsandbytes", "peft", "trl", "torch"):
+        warnings.filterwarnings("ignore", module=module)
+
+
+def _chain(model: str, device: str | None, coverage: float = 0.8) -> PricingChain:
+    from ..chains.pricing import PricingChain
+
+    return PricingChain.from_pretrained(model, device=device, coverage=coverage)
+
+
+def _read_book(argument: str) -> Any:
+    """A record where the argument, or the file it names, holds a JSON object; a text otherwise."""
+    text = argument
+    if argument == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    elif len(argument) < 1000 and "\0" not in argument and Path(argument).is_file():
+        data = Path(argument).read_bytes()
+        if b"\0" in data[:1000]:
+            raise InputError(f"{argument} is not a text file; give a text, or a file that holds one book")
+        text = data.decode("utf-8", errors="replace")
+    elif Path(argument).suffix.lower() in (".txt", ".json", ".jsonl", ".csv") and " " not in argument.strip():
+        raise InputError(f"there is no file {argument}; check the name")
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise InputError(f"the book starts like JSON but is none ({error}); correct it") from error
+    return text
+
+
+def _references(actual: list[float]) -> dict[str, dict[str, float]]:
+    """What no knowledge of the books reaches: their median price for each, and a random price."""
+    import numpy as np
+
+    from ..training.evaluation import price_errors
+
+    random = np.random.default_rng(0).uniform(0, 999, len(actual))
+    constant = [float(np.median(actual))] * len(actual)
+    return {"constant (median)": price_errors(constant, actual), "random": price_errors(random, actual)}
+
+
+def _errors_table(rows: dict[str, dict[str, float]]) -> Table:
+    table = Table(title="Error in dollars")
+    table.add_column("Method")
+    for column in ("Mean", "Median", "Within 20 % or $40"):
+        table.add_column(column, justify="right")
+    for name, errors in rows.items():
+        table.add_row(name, f"{errors['mae']:.2f}", f"{errors['median_ae']:.2f}", f"{errors['hit_rate']:.0%}")
+    return table
+
+
+def _estimate_text(estimate: PriceEstimate) -> Text:
+    text = Text(f"{estimate.price:,.2f} {estimate.currency}", style="bold")
+    if estimate.low is not None and estimate.high is not None and estimate.coverage is not None:
+        text.append(f"  {estimate.coverage:.0%} interval {estimate.low:,.2f} – {estimate.high:,.2f}", style="default")
+    if estimate.confidence is not None:
+        text.append(f"\nwithin 20 % of it with probability {estimate.confidence:.0%}", style="not bold")
+    if estimate.distribution:
+        text.append(f"\n{estimate.distribution.to_text()}", style="not bold cyan")
+    text.append(f"\nby {estimate.model}", style="not bold dim")
+    for warning in estimate.warnings:
+        text.append(f"\n{warning}", style="not bold yellow")
+    return text
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _say(sentence: str) -> None:
+    _err.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _busy(what: str) -> Iterator[None]:
+    with _err.status(f"{what} …"):
+        yield
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
