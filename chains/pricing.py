@@ -33,8 +33,8 @@ BookInput = Book | Mapping[str, Any] | str
 
 # A title, an author and not much else.
 LITTLE_TEXT_TOKENS = 24
-# Without a calibration to tell what is usual: an interval of twice the price is wide.
-_WIDE = 2.0
+# Without a calibration to tell what is usual: an interval of one and a half times the price is wide.
+_WIDE = 1.5
 _NUMBER = r"\d(?:[\d.,'’\u00a0\u202f]*\d)?"
 _DOLLARS = re.compile(rf"(?:US)?\$\s*({_NUMBER})|({_NUMBER})\s*(?:US\s*)?(?:dollars?|USD|bucks)\b", re.IGNORECASE)
 _ANY_NUMBER = re.compile(_NUMBER)
