@@ -190,13 +190,16 @@ def build_trainer(
             f"the base model {settings.base_model} cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
     rows = list(prompt_rows(books, PromptBuilder(tokenizer, settings.content_tokens)))
-    trainer = SFTTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        peft_config=lora,
-    )
+    try:
+        trainer = SFTTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=lora,
+        )
+    except ValueError as error:  # such as target modules that the base model has not
+        raise InputError(f"the settings do not fit the base model: {str(error).splitlines()[0]}") from error
     # TRL casts the adapter to bfloat16 over a quantized base; its optimizer needs the precision of float32.
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:

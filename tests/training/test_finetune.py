@@ -1,0 +1,147 @@
+"""QLoRA through TRL on the embedded base: the real libraries, a few steps."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bookpricer.training.book import Book
+from bookpricer.training.dataset import PricedBook, split_books
+from bookpricer.training.errors import InputError
+from bookpricer.training.finetune import build_trainer, evaluate_split, finetune
+from bookpricer.training.loading import load_pricer, load_tokenizer
+from bookpricer.training.model_folder import ModelFolder, find_base, fingerprint_weights
+from bookpricer.training.presets import load_settings
+from bookpricer.training.prompt import PromptBuilder
+from bookpricer.training.scoring import PriceScorer
+
+BASE = os.environ.get("BOOKPRICER_TEST_BASE", "embedded")
+STEPS = [f"base_model={BASE}", "sft.max_steps=3", "sft.per_device_train_batch_size=4"]
+
+
+@pytest.fixture(scope="module")
+def splits() -> dict[str, list[PricedBook]]:
+    rng = np.random.default_rng(0)
+    kinds = (("Hardcover", 40.0, "A lavish atlas of art."), ("Paperback", 12.0, "A short thriller."))
+    books = []
+    for number in range(400):
+        binding, price, text = kinds[number % 2]
+        book = Book(title=f"Book {number}", details={"Format": binding}, description=text)
+        books.append(PricedBook(book, price * float(rng.lognormal(0, 0.2))))
+    return split_books(books)
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return load_settings("embedded", overrides=STEPS)
+
+
+@pytest.fixture(scope="module")
+def trainer(settings, splits, tmp_path_factory):
+    base = find_base(BASE)
+    return build_trainer(
+        settings, base, load_tokenizer(base), splits["train"], tmp_path_factory.mktemp("trainer"), device="cpu"
+    )
+
+
+def test_only_the_lora_weights_are_trained_and_the_base_stays(trainer):
+    parameters = dict(trainer.model.named_parameters())
+    trainable = {name for name, parameter in parameters.items() if parameter.requires_grad}
+    assert trainable and all("lora_" in name for name in trainable)
+    assert {name.split(".")[-4] for name in trainable} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert all(parameters[name].dtype == torch.float32 for name in trainable)
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    trainer.train()
+    changed = {name for name, parameter in parameters.items() if not torch.equal(parameter, before[name])}
+    assert changed == trainable
+
+
+def test_the_base_is_quantized_to_nf4(trainer):
+    from bitsandbytes.nn import Linear4bit
+
+    quantized = [module for module in trainer.model.modules() if isinstance(module, Linear4bit)]
+    assert len(quantized) == 7 * trainer.model.config.num_hidden_layers
+    assert all(
+        module.weight.quant_state.quant_type == "nf4" and module.weight.quant_state.nested for module in quantized
+    )
+
+
+def test_the_loss_is_on_the_completion_only(trainer):
+    tokenizer = trainer.processing_class
+    batch = next(iter(trainer.get_train_dataloader()))
+    for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+        answer = tokenizer.decode(labels[labels != -100])
+        number = answer.removesuffix(tokenizer.eos_token)
+        assert answer == f"{int(number)}{tokenizer.eos_token}"
+        prompt = tokenizer.decode(ids[: int((labels != -100).nonzero()[0])])
+        assert prompt.endswith("$") and "answer" in prompt.lower()
+
+
+@pytest.fixture(scope="module")
+def model(settings, splits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "model"
+    before = fingerprint_weights(find_base(BASE))
+    said = []
+    finetune(settings, splits, out, currency="VND", unit=1000, device="cpu", say=said.append)
+    assert fingerprint_weights(find_base(BASE)) == before
+    assert any("LoRA" in sentence for sentence in said)
+    return out
+
+
+def test_the_model_folder_holds_what_the_design_says(model, splits):
+    folder = ModelFolder(model)
+    assert folder.config.base_model == BASE and folder.config.quantized
+    assert (folder.config.currency, folder.config.unit) == ("VND", 1000)
+    assert not folder.config.demonstration
+    weights = load_file(folder.adapter / "adapter_model.safetensors")
+    assert all("lora_" in name for name in weights)
+    assert any(weight.abs().max() > 0 for name, weight in weights.items() if "lora_B" in name), "the adapter learned"
+    report = json.loads((folder.report / "training.json").read_text())
+    assert report["steps"] == 3 and report["trainable_parameters"] == sum(w.numel() for w in weights.values())
+    assert load_pricer(model, device="cpu").calibration.n == len(splits["calibration"])
+    assert not list(model.rglob("*.bin")) + list(model.rglob("*.pt")) + list(model.rglob("*.pkl"))
+
+
+def test_the_merged_model_prices_as_the_quantized_one_with_its_adapter(model, splits):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    pricer = load_pricer(model, device="cpu")
+    quantized = AutoModelForCausalLM.from_pretrained(
+        find_base(BASE),
+        dtype=torch.float32,
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32,
+        ),
+        device_map="cpu",
+    )  # fmt: skip
+    unmerged = PeftModel.from_pretrained(quantized, str(model / "adapter")).train()
+    for module in unmerged.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    prompts = PromptBuilder(pricer.tokenizer, 160).prompts(priced.book for priced in splits["test"][:8])
+    merged = PriceScorer(pricer.model, pricer.tokenizer).price_distributions(prompts)
+    ids = [pricer.tokenizer(prompt, return_tensors="pt")["input_ids"] for prompt in prompts]
+    numbers = pricer.tokenizer.convert_tokens_to_ids([str(price) for price in range(1000)])
+    for distribution, row in zip(merged, ids, strict=True):
+        # In training mode bitsandbytes computes in float32; its CPU inference kernels round to bfloat16.
+        logits = unmerged(input_ids=row).logits[0, -1, numbers].double()
+        assert np.abs(logits.softmax(-1).detach().numpy() - distribution.probabilities).max() < 1e-4
+
+
+def test_evaluates_on_the_test_split(model, splits):
+    errors = evaluate_split(model, splits, device="cpu")
+    assert errors["model"]["n"] == errors["constant (median)"]["n"] == len(splits["test"])
+
+
+def test_a_failure_leaves_no_model_folder(splits, tmp_path):
+    broken = load_settings("embedded", overrides=[*STEPS, "lora.target_modules=[no_such_proj]"])
+    with pytest.raises(InputError):
+        finetune(broken, splits, tmp_path / "model", device="cpu")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="no books"):
+        finetune(broken, {"train": []}, tmp_path / "model", device="cpu")

@@ -1,0 +1,204 @@
+"""The recipe of the embedded demonstration model, from nothing to shipped weights. Needs the extra `train`.
+
+Synthetic catalogue → tokenizer → base language model → QLoRA tuning with `finetune`, as a user would → report and card.
+Each step leaves its result in the work folder, and a build that was stopped goes on after the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cleaning import book_content
+from ..columns import to_book
+from ..dataset import PricedBook, split_books
+from ..distribution import PRICES
+from ..evaluation import interval_errors, price_errors
+from ..finetune import finetune
+from ..loading import load_pricer, load_tokenizer
+from ..model_folder import EMBEDDED, ModelFolder
+from ..money import parse_price
+from ..presets import load_settings
+from ..prompt import PromptBuilder
+from ..scoring import PriceScorer
+from ..synthetic import synthetic_records
+from .corpus import listing_documents
+from .pretrain import PretrainSettings, build_model, initial_embeddings, pretrain
+from .tokenizer import train_tokenizer
+
+SEED = 2026
+RECORDS = 100_000
+VOCABULARY = 12_000
+PRETRAINING = PretrainSettings()
+# The adapter sees this many of the books that the base has read about, in the standardized prompt.
+TUNED_BOOKS, CALIBRATION_BOOKS, TEST_BOOKS, DEMO_BOOKS = 8_000, 2_000, 2_000, 24
+_PACKAGE = Path(__file__).parent
+
+Say = Callable[[str], None]
+
+
+def build(work: Path, *, device: str | None = None, install: bool = False, say: Say = print) -> dict[str, Any]:
+    """Build the embedded model in `work`, going on after the steps that are done there.
+
+    Args:
+        device: where to train; the first GPU or the CPU where None.
+        install: put the result into the package.
+
+    Returns:
+        The report that is also written to `pricer/report/evaluation.json`: errors of the tuned model, of the base
+        without its adapter, of a constant and of a random price, on synthetic books that neither was trained on.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    say(f"making {RECORDS:,} synthetic books")
+    splits = synthetic_splits(RECORDS)
+    _make_corpus(work, splits["train"], say)
+    base = work / "base"
+    if not (base / "config.json").exists():
+        say("training the base language model")
+        train_base(work, device)
+    pricer = work / "pricer"
+    if not (pricer / "pricer.json").exists():
+        settings = load_settings("embedded", overrides=[f"base_model={base}", "sft.num_train_epochs=1"])
+        finetune(settings, splits, pricer, demonstration=True, device=device, say=say)
+    report = _evaluate(base, pricer, splits, device, say)
+    if install:
+        _install(base, pricer, splits["test"][:DEMO_BOOKS], report)
+        say(f"installed in {_PACKAGE}")
+    return report
+
+
+def synthetic_splits(records: int) -> dict[str, list[PricedBook]]:
+    """The synthetic catalogue in splits, those beside `train` cut to what is needed of them."""
+    books = []
+    for record in synthetic_records(records, seed=SEED):
+        units = parse_price(record["price"])
+        if 0.5 <= units < PRICES - 0.5:
+            books.append(PricedBook(to_book(record), units))
+    splits = split_books(books, SEED)
+    return {
+        "train": splits["train"],
+        "calibration": splits["calibration"][:CALIBRATION_BOOKS],
+        "test": splits["test"][:TEST_BOOKS],
+    }
+
+
+def _make_corpus(work: Path, books: Sequence[PricedBook], say: Say) -> None:
+    """Tokenizer and token ids of all documents."""
+    if (work / "corpus.npz").exists():
+        return
+    import wordfreq
+
+    say("training the tokenizer")
+    contents = (book_content(priced.book) for priced in books[:20_000])
+    tokenizer = train_tokenizer(contents, VOCABULARY, wordfreq.get_frequency_dict("en"))
+    tokenizer.save_pretrained(work / "tokenizer")
+    say("tokenizing the catalogue")
+    rng = random.Random(SEED)
+    documents = [text for priced in books for text in listing_documents(priced.book, priced.units, rng)]
+    rows = [[*ids, tokenizer.eos_token_id] for ids in tokenizer(documents)["input_ids"]]
+    embeddings, is_word = initial_embeddings(tokenizer, SEED)
+    np.savez(
+        work / "corpus.npz",
+        tokens=np.concatenate([np.array(row, dtype=np.uint16) for row in rows]),
+        ends=np.cumsum([len(row) for row in rows]),
+        embeddings=embeddings.astype(np.float16),
+        is_word=is_word,
+    )
+
+
+def train_base(work: Path, device: str | None = None, settings: PretrainSettings = PRETRAINING) -> float:
+    """The base language model from the corpus in `work`; returns its mean training loss."""
+    corpus = np.load(work / "corpus.npz")
+    tokenizer = load_tokenizer(work / "tokenizer")
+    model = build_model(tokenizer, corpus["embeddings"].astype(np.float32), settings)
+    return pretrain(
+        model, tokenizer, corpus["tokens"], corpus["ends"], corpus["is_word"], work / "base", settings, device
+    )
+
+
+def _evaluate(
+    base: Path, pricer: Path, splits: dict[str, list[PricedBook]], device: str | None, say: Say
+) -> dict[str, Any]:
+    """Errors on the synthetic test books, of all that can be told apart."""
+    books = splits["test"]
+    actual = [priced.units for priced in books]
+    errors: dict[str, dict[str, float]] = {}
+    for name, folder in (("embedded model", pricer), ("its base, without the adapter", base)):
+        loaded = load_pricer(folder, device=device)
+        prompts = PromptBuilder(loaded.tokenizer, loaded.config.content_tokens).prompts(priced.book for priced in books)
+        say(f"pricing {len(books):,} test books with the {name}")
+        distributions = PriceScorer(loaded.model, loaded.tokenizer).price_distributions(prompts)
+        errors[name] = price_errors([distribution.median for distribution in distributions], actual)
+        if loaded.calibration:
+            errors[name] |= interval_errors(distributions, actual, loaded.calibration, 0.8)
+    constant = float(np.median([priced.units for priced in splits["train"]]))
+    errors["constant (median)"] = price_errors([constant] * len(actual), actual)
+    errors["random"] = price_errors(np.random.default_rng(SEED).uniform(0, PRICES - 1, len(actual)), actual)
+    report = {"data": f"{len(books)} synthetic books, seed {SEED}", "test": errors}
+    path = ModelFolder(pricer).report / "evaluation.json"
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return report
+
+
+def _install(base: Path, pricer: Path, demo: Sequence[PricedBook], report: dict[str, Any]) -> None:
+    """Copy what ships: base, adapter, calibration, report, card and the demo catalogue."""
+    for source in (base, pricer):
+        target = _PACKAGE / source.name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target, copy_function=shutil.copyfile)
+    folder = ModelFolder(_PACKAGE / "pricer")
+    folder.write_config(folder.config.model_copy(update={"base_model": EMBEDDED}))
+    lines = [
+        priced.book.model_dump_json(exclude={"price"}, exclude_defaults=True)[:-1] + f',"price":{priced.units}}}\n'
+        for priced in demo
+    ]
+    (_PACKAGE / "demo.jsonl").write_text("".join(lines), encoding="utf-8")
+    (_PACKAGE / "pricer" / "README.md").write_text(model_card(report), encoding="utf-8")
+
+
+def model_card(report: dict[str, Any]) -> str:
+    """The card of the embedded model, its figures from the report."""
+    rows = "\n".join(
+        f"| {name} | {errors['mae']:.2f} | {errors['median_ae']:.2f} | {errors['hit_rate']:.0%} |"
+        for name, errors in report["test"].items()
+    )
+    held = report["test"]["embedded model"].get("coverage")
+    return f"""---
+license: apache-2.0
+library_name: peft
+tags: [bookpricer, demonstration]
+---
+
+# Book Pricer's embedded model
+
+**A demonstration model.** It has read {RECORDS:,} synthetic listings and not one real book. It shows how Book Pricer
+works and is a start for tuning on your own prices; do not sell or buy by it.
+
+- `base/`: a Llama ({PRETRAINING.layers} layers, width 256, {VOCABULARY:,} tokens, lower case) trained as a language
+  model on the synthetic catalogue, priced listings among it. Its words start from the vectors of
+  [wordllama](https://github.com/dleemiller/WordLlama) (MIT), its tokenizer from the catalogue and from word frequencies
+  of [wordfreq](https://github.com/rspeer/wordfreq).
+- `pricer/adapter/`: LoRA weights, tuned with QLoRA (NF4) to answer the standardized prompt.
+- `bookpricer embedded build DIR --install` makes both again.
+
+## What it reaches on synthetic books it has not seen
+
+Error in dollars on {report["data"]}:
+
+| method | mean | median | within 20 % or $40 |
+|---|---|---|---|
+{rows}
+
+The 80 % intervals held {held:.1%} of these prices.
+
+## Limits
+
+English; prices of $0–$999; the prices follow the rules in `training/synthetic/README.md`, which are a bookseller's
+rules of thumb, not a market.
+"""
