@@ -16,10 +16,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from .money import parse_price
+from .money import PriceError, parse_price
 
 # Longest text that is read as a Python or JSON literal; real `details` are under 5,000 characters.
 _LITERAL_LIMIT = 100_000
+# No title, page count or publisher that says something is longer; it bounds the work on a field of many megabytes.
+_FACT_LIMIT = 500
+# So far into a text its number of pages is looked for.
+_TEXT_LIMIT = 5000
 # A longer first line of a plain text is no title.
 _TITLE_LIMIT = 200
 
@@ -31,7 +35,7 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("Board book", r"board ?book"),
     ("Spiral-bound", r"spiral[- ]?bound|ring[- ]bound|plastic comb|comb[- ]bound"),
     ("Sheet music", r"sheet music"),
-    ("Leather Bound", r"(?:bonded )?leather[- ]?(?:bound)?\b"),
+    ("Leather Bound", r"(?:bonded|genuine|full) leather|leather[- ]?bound|^leather$"),
     ("Flexibound", r"flexi[- ]?bound|flexi[- ]?cover|turtleback|imitation leather"),
     ("Loose Leaf", r"loose[- ]leaf"),
     ("Box set", r"box(?:ed)?[- ]set|slipcase"),
@@ -45,16 +49,18 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("Paperback", r"paperback|soft ?cover|soft ?back|\bpb\b|\bpbk\b|taschenbuch|tapa blanda|broch[ée]"),
 )
 _FORMAT_PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _FORMATS)
+# Formats whose names are everyday words: a title that has one ("The Map of Love") does not name its binding.
+_EVERYDAY = {"Calendar", "Cards", "Diary", "Map"}
 # A shop's edition line in the subtitle: "(German),Paperback – Import, 22 Feb 2018".
 _EDITION_LINE = re.compile(
     r"^\s*(?:\((?P<language>[^()]{2,30})\)\s*,\s*)?(?P<format>[A-Za-z][A-Za-z \-]{2,30}?)"
     r"\s+[–—-]\s+(?P<rest>(?:[A-Za-z ,.]*,\s*)?(?:\d{1,2}\s+)?(?:[A-Z][a-z]{2,8}\.?\s+)?(?:\d{1,2},\s*)?\d{4}"
-    r"|[A-Za-z ]{3,30})\s*$"
+    r"|[A-Za-z ,]{3,50})\s*$"
 )
 _YEAR = re.compile(r"\b(1[4-9]\d\d|20[0-4]\d)\b")
-_PAGES = re.compile(r"\b(\d{1,5})[\s-]*(?:pages?|pp)\b", re.IGNORECASE)
+_PAGES = re.compile(r"\b(\d{1,3},\d{3}|\d{1,5})[\s-]*(?:pages?|pp)\b", re.IGNORECASE)
 _PUBLISHER_TAIL = re.compile(r"\s*(?:;.*|\(.*\))\s*$", re.DOTALL)
-_PUBLISHER_EDITION = re.compile(r";\s*([^;()]+?)\s*(?:\(|$)")
+_PUBLISHER_EDITION = re.compile(r";\s*([^\s;()][^;()]*?)\s*(?:\(|$)")
 
 
 @dataclass(frozen=True)
@@ -96,25 +102,37 @@ def _literal(text: str) -> Any:
             return text
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def _plain(value: Any) -> Any:
+    """A cell of a data frame without its library: arrays and their numbers as Python's, what is missing as None."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    missing = isinstance(value, float) and math.isnan(value)
+    return None if missing or type(value).__name__ in ("NAType", "NaTType") else value
 
 
 def _text(value: Any) -> str:
-    if _is_missing(value):
+    value = _plain(value)
+    if value is None:
         return ""
     if isinstance(value, (list, tuple)):
-        return " ".join(filter(None, map(_text, value)))
+        try:
+            return " ".join(filter(None, map(_text, value)))
+        except RecursionError:
+            return ""
     if isinstance(value, Mapping):
         return _text(value.get("name"))
     return str(value)
 
 
+def _number(value: Any) -> float | None:
+    try:
+        number = float(str(value).replace(",", ""))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = _literal(value)
-    if _is_missing(value):
-        return ()
+    value = _literal(value) if isinstance(value, str) else _plain(value)
     if isinstance(value, (list, tuple)):
         return tuple(text for text in map(_text, value) if text.strip())
     text = _text(value)
@@ -158,7 +176,7 @@ class Book(BaseModel):
     @field_validator("author", mode="before")
     @classmethod
     def _read_author(cls, value: Any) -> str:
-        value = _literal(value) if isinstance(value, str) else value
+        value = _literal(value) if isinstance(value, str) else _plain(value)
         if isinstance(value, (list, tuple)):
             return ", ".join(filter(None, map(_text, value)))
         return _text(value)
@@ -176,24 +194,26 @@ class Book(BaseModel):
             return {}
         return {str(key): _text(item) for key, item in value.items() if _text(item).strip()}
 
-    @field_validator("average_rating", "rating_number", mode="before")
+    @field_validator("average_rating", mode="before")
     @classmethod
     def _read_number(cls, value: Any) -> float | None:
-        try:
-            number = float(str(value).replace(",", ""))
-        except ValueError:
-            return None
-        return number if math.isfinite(number) else None
+        return _number(value)
 
     @field_validator("rating_number", mode="before")
     @classmethod
     def _read_count(cls, value: Any) -> int | None:
-        return None if value is None else int(value)
+        number = _number(value)
+        return None if number is None else int(number)
 
     @field_validator("price", mode="before")
     @classmethod
     def _read_price(cls, value: Any) -> float | None:
-        return None if _is_missing(value) else parse_price(value)
+        try:
+            return parse_price(_plain(value))
+        except PriceError as error:
+            if error.reason == "no price":
+                return None
+            raise
 
     @classmethod
     def from_text(cls, text: str) -> Book:
@@ -252,12 +272,12 @@ class Book(BaseModel):
         Raises:
             TypeError: a name that is neither a field nor a typed property.
         """
-        details = dict(self.details)
+        details = self._read_details(changes.pop("details", self.details))
         values = {}
         for name, value in changes.items():
             if name in _DETAIL_NAMES:
                 key = _DETAIL_NAMES[name][0].capitalize()
-                details = {k: v for k, v in details.items() if k.lower() != _DETAIL_NAMES[name][0]}
+                details = {k: v for k, v in details.items() if _detail_name(k) != _DETAIL_NAMES[name][0]}
                 if value is not None:
                     details = {key: str(value), **details}
             elif name in type(self).model_fields:
@@ -277,25 +297,31 @@ def canonical_format(text: str) -> str | None:
         >>> canonical_format("gebundene Ausgabe, hardback"), canonical_format("no idea")
         ('Hardcover', None)
     """
-    for name, pattern in _FORMAT_PATTERNS:
-        if pattern.search(text):
-            return name
-    return None
+    return next((name for name, pattern in _FORMAT_PATTERNS if pattern.search(text[:_FACT_LIMIT])), None)
+
+
+def _detail_name(key: str) -> str:
+    """A name in `details`, as `_DETAIL_NAMES` has it; Amazon's pages hide marks of direction before the colon."""
+    return key.lower().strip(" :\t\u200e\u200f")
 
 
 def _edition_line(subtitle: str) -> re.Match[str] | None:
     match = _EDITION_LINE.match(subtitle[:120])
-    return match if match and canonical_format(match["format"]) else None
+    name = canonical_format(match["format"]) if match else None
+    if match is None or name is None:
+        return None
+    bare = match["format"].lower() == name.lower() and _YEAR.search(match["rest"])
+    return match if bare or name not in _EVERYDAY else None
 
 
 def _parse_facts(book: Book) -> BookFacts:
-    details = {key.lower().strip(" :"): value for key, value in book.details.items()}
+    details = {_detail_name(key): value[:_TEXT_LIMIT].strip() for key, value in book.details.items()}
     said = {
-        fact: next((details[name].strip() for name in names if details.get(name, "").strip()), None)
+        fact: next((details[name][:_FACT_LIMIT] for name in names if details.get(name)), None)
         for fact, names in _DETAIL_NAMES.items()
     }
     line = _edition_line(book.subtitle)
-    dated = line["rest"] if line else ""
+    extras = line["rest"] if line else ""
 
     publisher, edition = said["publisher"], said["edition"]
     if publisher:
@@ -304,17 +330,19 @@ def _parse_facts(book: Book) -> BookFacts:
         if said["year"] is None and (match := _YEAR.search(publisher)):
             said["year"] = match[1]
         publisher = _PUBLISHER_TAIL.sub("", publisher) or None
-    if edition is None and dated and (words := _YEAR.split(dated)[0].split(",")[0].strip()) and "," in dated:
-        edition = words if not re.search(r"\d", words) and canonical_format(words) is None else None
+    if edition is None:
+        # "Illustrated, Import, 22 Feb 2018": all but the date and other formats.
+        words = (part.strip() for part in extras.split(",") if not re.search(r"\d", part))
+        edition = ", ".join(part for part in words if part and canonical_format(part) is None) or None
 
-    year = _YEAR.search(said["year"] or dated)
+    year = _YEAR.search(said["year"] or extras)
     pages = re.search(r"\d+", (said["pages"] or "").replace(",", ""))
     if pages is None:
         pages = next(
             (
                 m
                 for text in (book.title, book.subtitle, *details.values(), *book.description)
-                if (m := _PAGES.search(text[:5000]))
+                if (m := _PAGES.search(text[:_TEXT_LIMIT]))
             ),
             None,
         )
@@ -325,7 +353,8 @@ def _parse_facts(book: Book) -> BookFacts:
     if format_ is None:
         # Amazon writes the format as the name of the page count: {"Hardcover": "320 pages"}.
         in_keys = " | ".join(key for key, value in details.items() if _PAGES.search(value))
-        format_ = next(filter(None, map(canonical_format, (in_keys, book.subtitle, book.store, book.title))), None)
+        in_words = (canonical_format(text) for text in (book.subtitle, book.store, book.title))
+        format_ = canonical_format(in_keys) or next((name for name in in_words if name and name not in _EVERYDAY), None)
     return BookFacts(
         format=format_ or said["format"],
         pages=pages_number if 0 < pages_number < 100_000 else None,
