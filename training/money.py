@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 from .errors import InputError
 
-_NUMBER = re.compile(r"\d(?:[\d.,'’\u00a0\u202f ]*\d)?")
-_RANGE = re.compile(r"\d\s*(?:-|–|—|to|bis|à)\s*\D{0,4}\d", re.IGNORECASE)
+# A blank belongs to a number only before three digits: "1 299,00", but not "12.99 15.99".
+_NUMBER = re.compile(r"\d(?:(?:[.,'’]|[ \u00a0\u2009\u202f](?=\d{3}(?!\d)))?\d)*")
+_RANGE = re.compile(r"\d\s*(?:-|–|—|~|to|bis|à)\s*\D{0,4}\d", re.IGNORECASE)
+_NEGATIVE = re.compile(r"\D{0,4}[-−–—]\s*\D{0,4}\d|\([^()]*\)$")
+# Where these are paid, a point before exactly three digits separates thousands.
+_POINT_FOR_THOUSANDS = re.compile(r"[€₫đ₺]|R\$|\b(?:EUR|VND|IDR|Rp|BRL|TRY|DKK|COP|CLP)(?![a-z])", re.IGNORECASE)
+_EXPONENT = re.compile(r"\d+(?:\.\d+)?e[+-]?\d+", re.IGNORECASE)
 _ABSENT = {"", "-", "–", "—", "none", "null", "nan", "n/a", "na", "free", "unknown"}
 
 
@@ -25,7 +32,8 @@ def parse_number(text: str) -> float:
     """The number in `text`, its separators read as people mean them.
 
     The last of `.` and `,` is the decimal sign when both occur; a lone comma is one unless exactly three digits
-    follow it; a sign that occurs twice separates thousands, as do blanks and apostrophes.
+    follow it, a lone point too beside a currency of those who write `1.299 €`; a sign that occurs twice separates
+    thousands, as do blanks and apostrophes.
 
     Raises:
         ValueError: `text` holds no number.
@@ -35,16 +43,13 @@ def parse_number(text: str) -> float:
         raise ValueError(f"no number in {text[:40]!r}")
     number = re.sub(r"['’\s]", "", match.group())
     dot, comma = number.rfind("."), number.rfind(",")
+    last = max(dot, comma)
+    three_follow = len(number) - last == 4 and number[0] != "0"
     if dot >= 0 and comma >= 0:
-        thousands = "," if dot > comma else "."
-    elif comma >= 0 and (number.count(",") > 1 or len(number) - comma == 4):
-        thousands = ","
-    elif number.count(".") > 1:
-        thousands = "."
-    else:
-        thousands = ""
-    if thousands:
-        number = number.replace(thousands, "")
+        number = number.replace(number[min(dot, comma)], "")
+    elif last >= 0 and three_follow and (comma >= 0 or number.count(".") > 1 or _POINT_FOR_THOUSANDS.search(text)):
+        number = number.replace(number[last], "")
+    # Two decimal signs are left where the number is malformed: then float() refuses it.
     return float(number.replace(",", "."))
 
 
@@ -62,16 +67,19 @@ def parse_price(value: Any) -> float:
             raise PriceError("no price", value)
         if _RANGE.search(text):
             raise PriceError("a range of prices", value)
-        if text.startswith("-"):
+        if _NEGATIVE.match(text):
             raise PriceError("not a positive price", value)
         try:
-            price = parse_number(text)
+            price = float(text) if _EXPONENT.fullmatch(text) else parse_number(text)
         except ValueError:
             raise PriceError("no number in the price", value) from None
-    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+    elif isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
         raise PriceError("no number in the price", value)
     else:
-        price = float(value)
+        try:
+            price = float(value)
+        except (OverflowError, ValueError):
+            raise PriceError("not a positive price", value) from None
     if not math.isfinite(price) or price <= 0:
         raise PriceError("not a positive price", value)
     return price
