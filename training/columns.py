@@ -22,23 +22,25 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "features": ("features", "bullets", "bullet points", "highlights", "key features"),
     "categories": (
-        "categories", "category", "genre", "genres", "subject", "subjects", "bisac", "bisac subject", "topic", "topics",
-        "shelf", "section",
+        "categories", "category", "genre", "genres", "subject", "subjects", "bisac", "bisac subject", "bisac code", "topic",
+        "topics", "shelf", "section",
     ),
     "details": ("details", "product details"),
     "store": ("store", "brand"),
     "average_rating": ("average rating", "rating", "avg rating", "stars", "review score"),
-    "rating_number": ("rating number", "ratings", "rating count", "number of ratings", "reviews", "review count"),
+    "rating_number": (
+        "rating number", "ratings", "rating count", "ratings count", "number of ratings", "reviews", "review count",
+    ),
     "price": (
         "price", "list price", "rrp", "msrp", "retail price", "sale price", "selling price", "amount", "cost", "preis",
-        "prix", "precio",
+        "prix", "precio", "mrp", "price usd", "price eur", "price gbp", "price inr", "unit price",
     ),
     "parent_asin": ("parent asin", "asin", "isbn", "isbn13", "isbn 13", "isbn10", "isbn 10", "ean", "sku"),
     "format": ("format", "binding", "cover", "book format", "product form", "cover type"),
     "pages": ("pages", "no of pages", "number of pages", "page count", "num pages", "print length", "extent"),
     "publisher": ("publisher", "imprint", "publisher name", "verlag", "publishing house"),
     "year": ("year", "pub date", "publication date", "publication year", "published", "publish date", "release date"),
-    "language": ("language", "lang", "languages"),
+    "language": ("language", "lang", "languages", "language code"),
     "condition": ("condition", "book condition", "grade"),
     "edition": ("edition", "edition statement"),
 }  # fmt: skip
@@ -46,8 +48,9 @@ _BY_NAME = {name: field for field, names in _NAMES.items() for name in names}
 
 
 def _normalise(column: str) -> str:
-    """`No. of Pages`, `List Price (USD)`, `Author(s)` -> `no of pages`, `list price`, `author`."""
-    text = re.sub(r"\([^()]*\)", " ", column.lower())
+    """`No. of Pages`, `List Price (USD)`, `bookTitle` -> `no of pages`, `list price`, `book title`."""
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)
+    text = re.sub(r"\([^()]*\)", " ", text.lower())
     return re.sub(r"[\W_]+", " ", text).strip()
 
 
@@ -70,16 +73,16 @@ def recognise_columns(columns: Iterable[str]) -> dict[str, str]:
 def to_record(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
     """A row under the field names of a Book, typed properties (format, pages…) put into its details."""
     record: dict[str, Any] = {}
-    facts: dict[str, str] = {}
+    facts: dict[str, Any] = {}
     for column, field in mapping.items():
         value = row.get(column)
         if field in FACT_NAMES:
-            if value not in (None, ""):
-                facts[field.capitalize()] = str(value)
+            facts[field.capitalize()] = value
         else:
             record[field] = value
     if facts:
-        record["details"] = {**Book.model_validate({"details": record.get("details")}).details, **facts}
+        details, said = (Book.model_validate({"details": part}).details for part in (record.get("details"), facts))
+        record["details"] = {**details, **said}
     return record
 
 
