@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -102,15 +103,19 @@ def open_catalog(path: str | Path) -> Catalog:
     try:
         with path.open("rb") as stream:
             sample = stream.read(_SAMPLE_BYTES)
+            # Only a character beyond ASCII tells an encoding: read on to the first.
+            beyond = sample
+            while beyond.isascii() and (block := stream.read(_SAMPLE_BYTES)):
+                beyond = block
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; check the name") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder; name a CSV or JSONL file in it") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the name and its permissions") from error
-    if not sample.strip():
+    if not sample.strip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n\x0b\x0c"):
         raise InputError(f"{path} is empty; it should hold one book a line")
-    encoding = _encoding(sample)
+    encoding = _encoding(sample, beyond)
     if encoding is None:
         raise InputError(f"{path} is not a text file; save the catalogue as CSV or JSON lines")
     suffix = path.suffix.lower()
@@ -125,18 +130,24 @@ def open_catalog(path: str | Path) -> Catalog:
 
 def _open_csv(path: Path, sample: str, encoding: str) -> Catalog:
     csv.field_size_limit(_CELL_LIMIT)
-    header = sample.splitlines()[0]
-    delimiter = max(",;\t|", key=header.count)
-    columns = tuple(name.strip() for name in next(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)))
+    headers = {delimiter: _header(sample, delimiter) for delimiter in ",;\t|"}
+    # The delimiter that makes the most known names of the header wins, then that which makes the most names.
+    delimiter = max(headers, key=lambda sign: (len(recognise_columns(headers[sign])), len(headers[sign])))
+    columns = headers[delimiter]
     mapping = recognise_columns(columns)
     if not {"title", "description"} & set(mapping.values()):
-        shown = ", ".join(columns[:8])[:120]
+        shown = " ".join(", ".join(columns[:8]).split())[:120]
         raise InputError(f"{path} has no column for a title or a description (it has: {shown}); name one 'title'")
     return Catalog(path, "csv", encoding, columns, mapping, delimiter)
 
 
-def _encoding(sample: bytes) -> str | None:
-    """The text encoding of a file's start, or None where it is no text."""
+def _header(sample: str, delimiter: str) -> tuple[str, ...]:
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+    return tuple(name.strip() for name in next(reader, []))
+
+
+def _encoding(sample: bytes, beyond: bytes) -> str | None:
+    """The text encoding of a file's start and its first block beyond ASCII, or None where it is no text."""
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if sample.startswith(mark):
             return encoding
@@ -144,8 +155,8 @@ def _encoding(sample: bytes) -> str | None:
     if controls > len(sample) * 0.01 + 2:
         return None
     try:
-        # The sample may end within a character.
-        sample[: max(1, len(sample) - 4)].decode("utf-8")
+        # A block may end within a character, which is no error where the file goes on.
+        codecs.getincrementaldecoder("utf-8")().decode(beyond, final=len(beyond) < _SAMPLE_BYTES)
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8"
