@@ -22,8 +22,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "features": ("features", "bullets", "bullet points", "highlights", "key features"),
     "categories": (
-        "categories", "category", "genre", "genres", "subject", "subjects", "bisac", "bisac subject", "bisac code", "topic",
-        "topics", "shelf", "section",
+        "categories", "category", "genre", "genres", "subject", "subjects", "bisac", "bisac subject", "bisac code",
+        "topic", "topics", "shelf", "section",
     ),
     "details": ("details", "product details"),
     "store": ("store", "brand"),
