@@ -231,7 +231,11 @@ def ui(
     script = Path(__file__).with_name("app.py")
     sys.argv = [
         "streamlit", "run", str(script), "--server.address", "localhost", "--server.port", str(port),
-        "--server.headless", str(not browser).lower(), "--browser.gatherUsageStats", "false", "--", "--model", model,
+        "--server.headless", str(not browser).lower(), "--server.showEmailPrompt", "false",
+        "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false",
+        "--client.toolbarMode", "viewer", "--client.showErrorDetails", "none",
+        "--theme.light.primaryColor", "#0f766e", "--theme.dark.primaryColor", "#0d9488",
+        "--", "--model", model,
     ]  # fmt: skip
     sys.exit(streamlit.main())
 

@@ -1,0 +1,145 @@
+"""The front end as a user has it: the real command line, a real server, a real browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("streamlit")
+playwright_api = pytest.importorskip("playwright.sync_api")
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)  # fmt: skip
+# Loading the model takes a while on a slow machine.
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def model() -> str:
+    return os.environ.get("BOOKPRICER_TEST_MODEL", "embedded")
+
+
+@pytest.fixture(scope="module")
+def address(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the front end answers; it runs outside of the repository, as it does once installed."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("ui")
+    log = folder / "log.txt"
+    code = "from bookpricer.ui.cli import main; main()"
+    arguments = ["ui", "--no-browser", "--port", str(port), "--model", model]
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], cwd=folder, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(server, f"http://localhost:{port}/_stcore/health", log)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def wait_for(server: subprocess.Popen, url: str, log: Path) -> None:
+    for _ in range(240):
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"the server did not answer: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright_api.Browser"]:
+    if not CHROMIUM:
+        pytest.skip("needs chromium")
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, 800, "light"), (420, 900, "dark")], ids=["wide-light", "narrow-dark"])
+def page(
+    request: pytest.FixtureRequest, browser: "playwright_api.Browser", address: str
+) -> Iterator["playwright_api.Page"]:
+    """The page once the model is loaded; no test may leave an error in the console, or load from elsewhere."""
+    width, height, scheme = request.param
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE_MS)
+    errors, elsewhere = [], []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda sent: elsewhere.append(sent.url) if not is_local(sent.url, address) else None)
+    page.goto(address)
+    page.get_by_text("The price will appear here").wait_for()
+    yield page
+    text = page.inner_text("body")
+    page.close()
+    assert "Traceback" not in text
+    assert errors == []
+    assert elsewhere == []
+
+
+def is_local(url: str, address: str) -> bool:
+    return url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+
+
+def test_a_described_book_gets_price_chart_and_comparison(page: "playwright_api.Page") -> None:
+    page.get_by_label("Title", exact=True).fill("The Salt Road <b>x</b> $1$ **y**")
+    page.get_by_label("Description").fill("An illustrated history of the caravans that carried salt across the desert.")
+    page.get_by_label("Pages").fill("320")
+    page.get_by_role("button", name="Price this book").first.click()
+    page.get_by_test_id("stMetric").get_by_text("Price", exact=True).wait_for()
+    assert page.get_by_test_id("stMetricValue").first.inner_text().startswith("$")
+    chart = page.get_by_test_id("stVegaLiteChart").locator("svg, canvas").first
+    chart.wait_for()
+    assert chart.bounding_box()["width"] > 200
+    page.get_by_test_id("stDataFrame").locator("canvas").first.wait_for()
+    page.get_by_text("What the model read").click()
+    page.get_by_test_id("stCode").get_by_text("320 pages").wait_for()
+    # The title stands as it was typed, and nothing is wider than the screen.
+    assert page.get_by_test_id("stText").first.inner_text() == "The Salt Road <b>x</b> $1$ **y**"
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth - main.clientWidth") <= 0
+
+
+def test_the_example_is_filled_in_and_priced(page: "playwright_api.Page") -> None:
+    page.get_by_role("button", name="Example").first.click()
+    playwright_api.expect(page.get_by_label("Author")).to_have_value("Ingrid Solveig Maar")
+    page.get_by_role("button", name="Price this book").first.click()
+    page.get_by_text("80 of 100 such books cost between").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Estimate as JSON").click()
+    assert '"coverage": 0.8' in Path(download.value.path()).read_text()
+
+
+def test_errors_are_told_as_they_are(page: "playwright_api.Page") -> None:
+    page.get_by_role("tab", name="Paste a listing").click()
+    page.get_by_role("textbox", name="Listing").fill('{"title": "x"')
+    page.get_by_role("button", name="Price this book").last.click()
+    page.get_by_text("The listing starts like JSON but is none (").wait_for()
