@@ -69,9 +69,9 @@ class PriceDistribution:
     def quantile(self, level: ArrayLike) -> NDArray[np.float64]:
         """The prices, in units and not below 0, that the given shares of the probability lie under."""
         cumulative = self._cumulative / self._cumulative[-1]
-        # np.interp needs rising abscissae: leave out edges across which nothing is added.
-        keep = np.concatenate([[True], np.diff(cumulative) > 0])
-        keep[np.argmax(keep[1:])] = True
+        # Only edges of units that have probability: the two ends of a gap stay, so that no quantile falls into it.
+        filled = np.diff(cumulative) > 0
+        keep = np.append(filled, False) | np.insert(filled, 0, False)
         return np.maximum(np.interp(np.asarray(level, dtype=np.float64), cumulative[keep], _EDGES[keep]), 0.0)
 
     @property
