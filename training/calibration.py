@@ -31,7 +31,7 @@ class Calibration(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     scores: tuple[float, ...] = Field(min_length=1)
-    n: int
+    n: int = Field(ge=1)
     wide: float
 
     @classmethod
@@ -49,7 +49,8 @@ class Calibration(BaseModel):
         n = len(scores)
         if n > 1000:
             scores = np.quantile(scores, np.linspace(0, 1, 1000), method="higher")
-        fitted = cls(scores=tuple(np.round(scores, 6).tolist()), n=n, wide=math.inf)
+        # Twelve decimals: the scores of an over-confident model crowd below 1, which would stand for the whole range.
+        fitted = cls(scores=tuple(np.round(scores, 12).tolist()), n=n, wide=math.inf)
         widths = [
             (high - low) / max(d.median, 1) for d in distributions for low, high in [fitted.interval(d, coverage)]
         ]
