@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 from pydantic_core.core_schema import SerializationInfo
 
 from .distribution import PriceDistribution
@@ -53,6 +53,11 @@ class PriceEstimate(BaseModel):
     flags: list[Flag] = []
     warnings: list[str] = []
     distribution: PriceDistribution | None = None
+
+    @field_validator("distribution", mode="before")
+    @classmethod
+    def _read_distribution(cls, value: Any) -> Any:
+        return PriceDistribution(np.asarray(value)) if isinstance(value, list) else value
 
     @model_serializer(mode="wrap")
     def _leave_out_distribution(
