@@ -104,7 +104,7 @@ def load_settings(preset: str, config: Path | None = None, overrides: Sequence[s
     if config is not None:
         try:
             loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise InputError(
                 f"the settings file {config} cannot be read as YAML; correct it or leave it out"
             ) from error
@@ -117,7 +117,7 @@ def load_settings(preset: str, config: Path | None = None, overrides: Sequence[s
             raise InputError(f"--set takes name=value, such as lora.r=16, not {override!r}")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (ValueError, yaml.YAMLError) as error:
             raise InputError(f"--set {name}: {text!r} is not a value") from error
         # YAML 1.1 reads 1e-4 as text.
         if isinstance(value, str):
