@@ -96,7 +96,7 @@ def split_of(book: Book, seed: int = 0) -> str:
 
     Taken from a hash: it needs no memory of other books and stays the same when a catalogue grows.
     """
-    title = re.sub(r"\(.*?\)|[:–—].*", "", book.title.lower())
+    title = re.sub(r"\(.*?\)|\[.*?\]|([:–—]|\s-\s).*", "", book.title.lower())
     work = "|".join(re.sub(r"[\W_]+", " ", text).strip() for text in (title or book.title.lower(), book.author.lower()))
     position = int.from_bytes(hashlib.sha256(f"{seed}|{work}".encode(errors="replace")).digest()[:8]) / 2**64
     for split, share in SPLITS.items():
