@@ -49,6 +49,10 @@ class PricerConfig(BaseModel):
     demonstration: bool = False
 
 
+class _Version(BaseModel):
+    format_version: int = FORMAT_VERSION
+
+
 class ModelFolder:
     """The files of one pricer; all but `pricer.json` are optional."""
 
@@ -83,12 +87,17 @@ class ModelFolder:
                 f"{self.path} is not a model folder: it holds no pricer.json; make one with `bookpricer train`"
             )
         try:
-            config = PricerConfig.model_validate_json(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            # Read first: a later version may hold names that this one refuses.
+            version = _Version.model_validate_json(text).format_version
+            if version > FORMAT_VERSION:
+                raise InputError(f"{self.path} was written by a later version of Book Pricer; upgrade to use it")
+            config = PricerConfig.model_validate_json(text)
+        except InputError:
+            raise
         except (OSError, ValueError) as error:
             problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise InputError(f"{path} cannot be read ({problem}); train the model again") from error
-        if config.format_version > FORMAT_VERSION:
-            raise InputError(f"{self.path} was written by a later version of Book Pricer; upgrade to use it")
         if config.prompt_version != PROMPT_VERSION:
             raise InputError(f"{self.path} was trained on another version of the prompt; train it again")
         return config
@@ -124,10 +133,14 @@ def demo_catalog() -> Path:
 
 
 def _folder_or_hub(name: str | Path, revision: str | None) -> Path:
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder, is_there = path.is_dir(), path.exists()
+    except (OSError, RuntimeError) as error:  # a name that no file can have, or no such user's home
+        raise InputError(f"there is no model folder {str(name)[:80]}; check the name") from error
+    if is_folder:
         return path
-    if path.exists():
+    if is_there:
         raise InputError(f"{name} is a file; a model is a folder, a hub id, or 'embedded'")
     if not _HUB_ID.fullmatch(str(name)) or str(name).startswith("."):
         raise InputError(f"there is no model folder {name}; name a folder, a hub id such as owner/name, or 'embedded'")
@@ -155,7 +168,7 @@ def _folder_or_hub(name: str | Path, revision: str | None) -> Path:
 
 
 def fingerprint_weights(folder: Path) -> str:
-    """A hash of a model's configuration and of blocks spread over its safetensors files.
+    """A hash of the names, sizes and blocks, spread over each, of a model's safetensors files.
 
     Raises:
         InputError: no safetensors file in the folder.
@@ -181,8 +194,8 @@ def new_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         InputError: `target` exists and may not be overwritten, or cannot be written.
     """
-    check_new(target, overwrite)
     try:
+        check_new(target, overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
