@@ -32,7 +32,7 @@ def clean_text(text: str) -> str:
 
     Example:
         >>> clean_text('<b>Tom &amp; Jerry</b>:  the  "best", ISBN 9780306406157')
-        'Tom & Jerry the best,'
+        'Tom & Jerry the best ,'
     """
     text = text[:MAX_FIELD_CHARACTERS]
     if "&" in text:
