@@ -48,7 +48,7 @@ class Calibration(BaseModel):
         scores = np.sort([abs(2 * float(d.cdf(price)) - 1) for d, price in zip(distributions, prices, strict=True)])
         n = len(scores)
         if n > 1000:
-            scores = np.quantile(scores, np.linspace(0, 1, 1000), method="higher")
+            scores = np.quantile(scores, np.linspace(0, 1, 1000), method="inverted_cdf")
         # Twelve decimals: the scores of an over-confident model crowd below 1, which would stand for the whole range.
         fitted = cls(scores=tuple(np.round(scores, 12).tolist()), n=n, wide=math.inf)
         widths = [
@@ -62,7 +62,7 @@ class Calibration(BaseModel):
         The finite-sample quantile at ceil((n + 1) * coverage) / n; 1 where there are too few books for that.
         """
         level = math.ceil((self.n + 1) * coverage - 1e-9) / self.n
-        return float(np.quantile(self.scores, level, method="higher")) if level <= 1 else 1.0
+        return float(np.quantile(self.scores, level, method="inverted_cdf")) if level <= 1 else 1.0
 
     def interval(self, distribution: PriceDistribution, coverage: float) -> tuple[float, float]:
         """Low and high, in units, that hold the true price of a share `coverage` of books."""
