@@ -81,7 +81,7 @@ class FinetuneSettings(BaseModel):
         sft: `SFTConfig` arguments.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     preset: str
     base_model: str
