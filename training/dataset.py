@@ -91,14 +91,18 @@ def read_priced_books(path: str | Path, *, unit: float = 1.0) -> PricedBooks:
     return result
 
 
+def work_of(book: Book) -> str:
+    """A book's title and author without what tells its editions apart: the same for all of them."""
+    title = re.sub(r"\(.*?\)|\[.*?\]|([:–—]|\s-\s).*", "", book.title.lower())
+    return "|".join(re.sub(r"[\W_]+", " ", text).strip() for text in (title or book.title.lower(), book.author.lower()))
+
+
 def split_of(book: Book, seed: int = 0) -> str:
     """The split of a book, by its title and author, so that all editions of a work fall into one.
 
     Taken from a hash: it needs no memory of other books and stays the same when a catalogue grows.
     """
-    title = re.sub(r"\(.*?\)|\[.*?\]|([:–—]|\s-\s).*", "", book.title.lower())
-    work = "|".join(re.sub(r"[\W_]+", " ", text).strip() for text in (title or book.title.lower(), book.author.lower()))
-    position = int.from_bytes(hashlib.sha256(f"{seed}|{work}".encode(errors="replace")).digest()[:8]) / 2**64
+    position = int.from_bytes(hashlib.sha256(f"{seed}|{work_of(book)}".encode(errors="replace")).digest()[:8]) / 2**64
     for split, share in SPLITS.items():
         if position < share:
             return split
