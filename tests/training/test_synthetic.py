@@ -266,6 +266,15 @@ def test_every_rule_can_be_spoken():
             assert text and "{" not in text, name
 
 
+def test_no_sentence_claims_what_only_the_price_model_may_decide():
+    texts = [
+        "".join(part for part in template if isinstance(part, str)) for rule in RULES.values() for template in rule
+    ]
+    assert not [
+        text for text in texts if re.search(r"\bsigned by|first edition\b|hardcover|paperback|volume set", text, re.I)
+    ]
+
+
 def test_kinds_and_genres_fit_the_other_files():
     for kind in KINDS.values():
         assert set(kind.publishers.items) <= set(PUBLISHERS)

@@ -16,7 +16,7 @@ from . import people
 from .dice import Dice, Wheel
 from .genres import GENRES, Genre
 from .grammar import title_case
-from .hedonic import Offer, asked_price
+from .hedonic import LISTING_YEAR, Offer, asked_price
 from .kinds import KINDS
 from .text import Writer
 
@@ -74,6 +74,8 @@ _MARKS = {
 _STUDY_KINDS = frozenset({"textbook", "professional", "handbook", "monograph", "exam"})
 _LANGUAGES = ("German", "French", "Spanish", "Italian", "Kannada", "Tamil", "Bengali", "Japanese", "Russian")
 _FICTION_KINDS = frozenset({"novel", "collected", "deluxe", "largeprint", "verse"})
+# What nobody sells any more when it is out of date.
+_DATED_KINDS = frozenset({"exam", "certification", "journal", "school", "travelguide"})
 _ASIN_LETTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -119,7 +121,8 @@ def _year(dice: Dice, kind: str, shop: str) -> int:
     if kind == "antiquarian":
         return 1935 - int(150 * dice.random() ** 1.7)
     mean = {"used": 16.0, "us": 7.0}.get(shop, 6.0)
-    return 2019 - min(int(-mean * math.log(1.0 - dice.random())), 55)
+    oldest = 12 if kind in _DATED_KINDS else 55
+    return LISTING_YEAR - min(int(-mean * math.log(1.0 - dice.random())), dice.integer(oldest // 2, oldest))
 
 
 def _copy(dice: Dice, genre: Genre, kind_name: str, shop: str, *, south_asian: bool, year: int) -> Offer:
@@ -213,9 +216,10 @@ class _Listing:
         long_date = f"{_MONTHS[self.month - 1]} {self.day}, {offer.year}"
         publisher = dice.pick(people.PUBLISHERS[offer.tier or "trade"])
         edition = f"; {dice.pick(_EDITIONS)} edition" if dice.chance(0.35) else ""
-        details = {"Publisher": f"{publisher}{edition} ({long_date})" if dice.chance(0.85) else publisher}
+        shows_date = dice.chance(0.85)
+        details = {"Publisher": f"{publisher}{edition} ({long_date})" if shows_date else publisher}
         details["Language"] = offer.language or "English"
-        details[_BINDING_NAMES.get(offer.binding, offer.binding)] = f"{offer.pages} pages"
+        details[offer.binding] = f"{offer.pages} pages"
         isbn10, isbn13 = isbns(dice)
         details["ISBN 10"] = isbn10
         details["ISBN 13"] = isbn13
@@ -225,17 +229,16 @@ class _Listing:
         weight, width, height = self._size()
         if dice.chance(0.85):
             details["Item Weight"] = f"{weight:.1f} pounds" if weight >= 1 else f"{weight * 16:.1f} ounces"
-        shows_size = dice.chance(0.85)
-        if shows_size:
+        if dice.chance(0.85):
             thickness = max((offer.pages or 200) / 450, 0.1)
             details["Dimensions"] = f"{width:g} x {thickness:.2g} x {height:g} inches"
         roll = dice.random()
         subtitle = None
         if roll < 0.55:
-            subtitle = f"{offer.binding} – {self._mark()}{long_date}"
+            subtitle = f"{offer.binding} – {long_date}"
         elif roll < 0.75:
             subtitle = self._real_subtitle()
-        self.offer = replace(offer, mark=offer.mark if subtitle and roll < 0.55 else None)
+        self.offer = replace(offer, year=offer.year if shows_date or roll < 0.55 else None)
         return details, subtitle
 
     def amazon_uk(self) -> tuple[dict[str, str], str | None]:
@@ -403,7 +406,6 @@ _SHOWS: dict[str, Callable[[_Listing], tuple[dict[str, str], str | None]]] = {
     "sparse": _Listing.sparse,
 }
 _EDITIONS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "Revised", "Reprint", "Illustrated", "New", "Updated")
-_BINDING_NAMES = {"Box set": "Paperback", "Textbook Binding": "Hardcover"}
 
 
 def _stars(dice: Dice, ratings: int) -> float:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .dice import Dice
-from .lexicon import load
+from .lexicon import items, load
 
-_SLOT = re.compile(r"\{(?:(\^|a:|s:))?([a-z_.]+\d?)\}")
+_SLOT = re.compile(r"\{(?:(\^|a:|s:))?([a-z_.']+\d?)\}")
 Part = str | tuple[str, str]
 Template = tuple[Part, ...]
 
@@ -25,6 +25,18 @@ class Speaker(Protocol):
 
     def word(self, name: str) -> str:
         """What the slot `name` stands for this time."""
+
+
+_SYNONYMS = {f"same.{word}": items(words) for word, words in load("synonyms.json").items()}
+# A word after a capital "A" or "An" stays, since no inflection writes that article.
+_HAS_SYNONYMS = re.compile(
+    rf"(?<!\bA )(?<!\bAn )(\ban? )?(?<![{{\w'^:.-])({'|'.join(name[5:] for name in _SYNONYMS)})(?![}}\w'-])"
+)
+
+
+def with_synonyms(text: str) -> str:
+    """The template with a slot for each word that others can stand for: many phrasings from one sentence."""
+    return _HAS_SYNONYMS.sub(lambda match: f"{{{'a:' if match[1] else ''}same.{match[2]}}}", text)
 
 
 def compile_template(text: str) -> Template:
@@ -41,9 +53,17 @@ def compile_template(text: str) -> Template:
     return tuple(parts)
 
 
-RULES: dict[str, tuple[Template, ...]] = {
-    name: tuple(map(compile_template, texts)) for name, texts in load("grammar.json").items()
-}
+def _rules() -> dict[str, tuple[Template, ...]]:
+    rules = {}
+    for name, texts in load("grammar.json").items():
+        # Sentences are many-worded; titles and single words stay as they were written.
+        varied = map(with_synonyms, texts) if name.partition(".")[0] in _SENTENCES else texts
+        rules[name] = tuple(map(compile_template, varied))
+    return rules | {name: tuple((word,) for word in words) for name, words in _SYNONYMS.items()}
+
+
+_SENTENCES = ("hook", "body", "plot", "verdict", "praise", "bio")
+RULES = _rules()
 
 
 def capital(text: str) -> str:

@@ -81,8 +81,9 @@ class Writer:
         self.fixed["settingshort"] = _LEADING_ARTICLE.sub("", self.fixed["setting"]).split(" of ")[0].split(" in ")[0]
         series = f"{pick(_SERIES_FIRST)} {pick(_SERIES_LAST)}"
         self.fixed["series"] = series if dice.chance(0.7) else f"{self.fixed['heroname']} {pick(_SERIES_LAST)}"
-        for number in ("", "2", "3"):
-            self.fixed["topic" + number] = self._topic()
+        for name in ("topic", "topic2", "topic3"):
+            topic = self._topic()
+            self.fixed[name] = topic if topic != self.fixed.get("topic") else self._topic()
 
     def _topic(self) -> str:
         """A subject of the genre; stories have none of their own, so theirs is what they are about."""

@@ -25,8 +25,8 @@ from .lexicon import DATA, load
 
 VOCABULARY_FILE = DATA / "vocabulary.json"
 COMMON_WORDS = 40_000
-NOUNS_PER_GENRE = 80
-QUALITIES_PER_GENRE = 14
+NOUNS_PER_GENRE = 120
+QUALITIES_PER_GENRE = 16
 
 _WORD = re.compile(r"[a-z]{4,14}")
 # Nothing tells parts of speech without a tagger; endings do well enough for lists of themes.
