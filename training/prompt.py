@@ -1,6 +1,6 @@
 """The standardized prompt, for training and inference alike, and the cut of its content to a number of tokens.
 
-Knows a tokenizer by its `transformers` interface; knows nothing about models.
+Knows tokenizers by their `transformers` or `tokenizers` interface; knows nothing about models.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .book import Book
 from .cleaning import book_content
 from .distribution import PRICES
+from .token_count import WordCounter
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 PROMPT_VERSION = 1
@@ -52,21 +55,65 @@ class CutContent:
     tokens: int
 
 
+class ContentCutter:
+    """Cuts contents to a number of tokens, at a blank where there is one.
+
+    Args:
+        tokenizer: of `transformers`, or the `tokenizers` one within.
+        limit: the most tokens of a content.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase | Tokenizer, limit: int) -> None:
+        self._tokenizer: Tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        self._counter = WordCounter(self._tokenizer)
+        self._limit = limit
+
+    def cut(self, contents: Sequence[str]) -> list[CutContent]:
+        """Each content cut to the limit, counted in one batch."""
+        if not contents:
+            return []
+        # A call through `transformers` may have left its own limits on the tokenizer.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        results = [
+            None if words is None else self._cut_words(content, *words)
+            for content, words in zip(contents, self._counter.words(contents), strict=True)
+        ]
+        rest = [number for number, result in enumerate(results) if result is None]
+        encodings = self._tokenizer.encode_batch([contents[number] for number in rest], add_special_tokens=False)
+        for number, encoding in zip(rest, encodings, strict=True):
+            results[number] = self._cut_encoded(contents[number], encoding)
+        return [result for result in results if result is not None]
+
+    def _cut_words(self, content: str, words: list[str], counts: list[int]) -> CutContent | None:
+        """Whole words up to the limit; None where the first is too long."""
+        tokens = sum(counts)
+        if tokens <= self._limit:
+            return CutContent(content, tokens)
+        kept, used = 0, 0
+        while used + counts[kept] <= self._limit:
+            used += counts[kept]
+            kept += 1
+        if not kept:
+            return None
+        if words[kept - 1].endswith("\n"):
+            # Without the line's end a sign at the end may be other tokens.
+            used += self._counter.count(words[kept - 1].rstrip()) - counts[kept - 1]
+        return CutContent("".join(words[:kept]).rstrip(), tokens) if used <= self._limit else None
+
+    def _cut_encoded(self, content: str, encoding: Encoding) -> CutContent:
+        text = content
+        if len(encoding) > self._limit:
+            text = _before_blank(content, encoding.offsets[self._limit][0])
+            # Half a word can have more tokens than its share of the whole: take characters off until it fits.
+            while (extra := self._counter.count(text) - self._limit) > 0:
+                text = text[: len(text) - extra]
+        return CutContent(text, len(encoding))
+
+
 def cut_contents(contents: Sequence[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[CutContent]:
     """Cut each content to at most `limit` tokens, at a blank where there is one, in one batched tokenization."""
-    if not contents:
-        return []
-    encoded = tokenizer(list(contents), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    results = []
-    for content, ids, offsets in zip(contents, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        text = content
-        if len(ids) > limit:
-            text = _before_blank(content, offsets[limit][0])
-            # Half a word can have more tokens than its share of the whole: take characters off until it fits.
-            while (extra := len(tokenizer(text, add_special_tokens=False)["input_ids"]) - limit) > 0:
-                text = text[: len(text) - extra]
-        results.append(CutContent(text, len(ids)))
-    return results
+    return ContentCutter(tokenizer, limit).cut(contents)
 
 
 def _before_blank(text: str, end: int) -> str:
@@ -85,9 +132,13 @@ class PromptBuilder:
     tokenizer: PreTrainedTokenizerBase
     content_tokens: int
 
+    @cached_property
+    def _cutter(self) -> ContentCutter:
+        return ContentCutter(self.tokenizer, self.content_tokens)
+
     def contents(self, books: Iterable[Book]) -> list[CutContent]:
         """The cut content of each book; its text is empty where the book has none."""
-        return cut_contents([book_content(book) for book in books], self.tokenizer, self.content_tokens)
+        return self._cutter.cut([book_content(book) for book in books])
 
     def prompts(self, books: Iterable[Book]) -> list[str]:
         """The standardized prompt of each book."""
