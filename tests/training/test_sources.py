@@ -123,7 +123,7 @@ def test_finds_the_columns_of_a_header(tmp_path, header, columns):
         ("picture.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 4, "not a text file"),
         ("picture.jsonl", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 4, "not a text file"),
         ("archive.csv", b"PK\x03\x04\x14\0\0\0\x08\0" + bytes(range(256)) * 8, "not a text file"),
-        ("table.xlsx", b"title\nx\n", "no known format"),
+        ("table.xlsx", b"title\nx\n", "no readable XLSX"),
         ("table", b"title\nx\n", "no known format"),
         ("array.json", b' [\n{"title": "a"}]', "JSON array"),
         ("other.csv", b"weight,colour\n1,red\n", "no column for a title"),
