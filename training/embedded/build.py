@@ -28,16 +28,16 @@ from ..presets import load_settings
 from ..prompt import PromptBuilder
 from ..scoring import PriceScorer
 from ..synthetic import synthetic_records
-from .corpus import listing_documents
+from .corpus import listing_document
 from .pretrain import PretrainSettings, build_model, initial_embeddings, pretrain
 from .tokenizer import train_tokenizer
 
 SEED = 2026
-RECORDS = 100_000
+RECORDS = 80_000
 VOCABULARY = 12_000
 PRETRAINING = PretrainSettings()
 # The adapter sees this many of the books that the base has read about, in the standardized prompt.
-TUNED_BOOKS, CALIBRATION_BOOKS, TEST_BOOKS, DEMO_BOOKS = 8_000, 2_000, 2_000, 24
+TUNED_BOOKS, CALIBRATION_BOOKS, TEST_BOOKS, DEMO_BOOKS = 4_000, 1_000, 2_000, 24
 _PACKAGE = Path(__file__).parent
 
 Say = Callable[[str], None]
@@ -65,7 +65,8 @@ def build(work: Path, *, device: str | None = None, install: bool = False, say: 
     pricer = work / "pricer"
     if not (pricer / "pricer.json").exists():
         settings = load_settings("embedded", overrides=[f"base_model={base}", "sft.num_train_epochs=1"])
-        finetune(settings, splits, pricer, demonstration=True, device=device, say=say)
+        tuned = {**splits, "train": splits["train"][:TUNED_BOOKS]}
+        finetune(settings, tuned, pricer, demonstration=True, device=device, say=say)
     report = _evaluate(base, pricer, splits, device, say)
     if install:
         _install(base, pricer, splits["test"][:DEMO_BOOKS], report)
@@ -100,7 +101,7 @@ def _make_corpus(work: Path, books: Sequence[PricedBook], say: Say) -> None:
     tokenizer.save_pretrained(work / "tokenizer")
     say("tokenizing the catalogue")
     rng = random.Random(SEED)
-    documents = [text for priced in books for text in listing_documents(priced.book, priced.units, rng)]
+    documents = [listing_document(priced.book, priced.units, rng) for priced in books]
     rows = [[*ids, tokenizer.eos_token_id] for ids in tokenizer(documents)["input_ids"]]
     embeddings, is_word = initial_embeddings(tokenizer, SEED)
     np.savez(

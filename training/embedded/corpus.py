@@ -18,19 +18,17 @@ _PRICE_LINES = (
 )
 
 
-def listing_documents(book: Book, units: float, rng: random.Random) -> list[str]:
-    """One or two documents of a priced book: its content and price as a shop shows them, and a price-list row."""
+def listing_document(book: Book, units: float, rng: random.Random) -> str:
+    """A priced book as a shop shows it: in most cases its text and price, else a row of a price list, or no price."""
     lines = book_content(book).split("\n")
     price = rng.choice(_PRICE_LINES).format(price=round(units))
     words = "\n".join(lines).split(" ")
-    content = " ".join(words[: rng.randint(30, 120)])
+    content = " ".join(words[: rng.randint(20, 110)])
     kind = rng.random()
-    if kind < 0.15:
-        documents = [f"{price}\n{content}"]
-    elif kind < 0.3:
-        documents = [" ".join(words[:160])]
-    else:
-        documents = [f"{content}\n\n{price}"]
-    if rng.random() < 0.6:
-        documents.append(f"{', '.join(line[:120] for line in lines[: rng.randint(2, 5)])}, ${round(units)}")
-    return documents
+    if kind < 0.2:
+        return f"{', '.join(line[:120] for line in lines[: rng.randint(2, 5)])}, ${round(units)}"
+    if kind < 0.27:
+        return f"{price}\n{content}"
+    if kind < 0.33:
+        return content
+    return f"{content}\n\n{price}"

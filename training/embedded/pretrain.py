@@ -35,18 +35,20 @@ class PretrainSettings:
         row_tokens: documents are packed, whole, into rows of this many tokens.
         batch_rows: rows in a step.
         learning_rate: peak, with warm-up over 3 % and a cosine to zero.
+        word_share: share of the words whose prediction is trained; the head over all words is half of the work.
         price_weight: how much more a price token's loss counts than a word's.
         train_words: whether words' embeddings change too; frozen, a word that no synthetic book has keeps its place
             among those that have been seen.
         seed: of weights and order.
     """
 
-    layers: int = 4
-    epochs: float = 2.0
-    row_tokens: int = 512
+    layers: int = 3
+    epochs: float = 1.0
+    row_tokens: int = 192
     batch_rows: int = 32
-    learning_rate: float = 1.5e-3
-    price_weight: float = 5.0
+    learning_rate: float = 2e-3
+    word_share: float = 0.25
+    price_weight: float = 8.0
     train_words: bool = False
     seed: int = 0
 
@@ -126,29 +128,44 @@ def pack_rows(lengths: Sequence[int], row_tokens: int, seed: int) -> list[list[i
 
 
 class PackedDocuments(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
-    """Rows of whole documents, positions from 0 in each, so that none sees another."""
+    """Rows of whole documents, positions from 0 in each, so that none sees another.
 
-    def __init__(self, tokens: NDArray[Any], ends: NDArray[Any], row_tokens: int, pad: int, seed: int) -> None:
+    `labels` are the tokens to predict at each place, -100 elsewhere; `weights` what each prediction counts.
+    """
+
+    def __init__(
+        self, tokens: NDArray[Any], ends: NDArray[Any], is_price: NDArray[Any], pad: int, settings: PretrainSettings
+    ) -> None:
         self.tokens, self.starts, self.ends = tokens, np.concatenate([[0], ends[:-1]]), ends
-        self.rows = pack_rows((ends - self.starts).tolist(), row_tokens, seed)
-        self.row_tokens, self.pad = row_tokens, pad
+        self.rows = pack_rows((ends - self.starts).tolist(), settings.row_tokens, settings.seed)
+        sampled = np.random.default_rng(settings.seed).random(len(tokens)) < settings.word_share
+        self.weights = np.where(is_price, settings.price_weight, sampled).astype(np.float32)
+        # A document's first token follows nothing.
+        self.weights[self.starts] = 0
+        self.row_tokens, self.pad = settings.row_tokens, pad
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        parts = [self.tokens[self.starts[d] : self.ends[d]][: self.row_tokens] for d in self.rows[index]]
-        rest = self.row_tokens - sum(map(len, parts))
-        ids = np.concatenate([*parts, np.full(rest, self.pad)]).astype(np.int64)
-        labels = np.concatenate([*parts, np.full(rest, -100)]).astype(np.int64)
-        # A document's first token follows nothing.
-        labels[np.cumsum([0, *map(len, parts)])[: len(parts)]] = -100
-        positions = np.concatenate([*(np.arange(len(part)) for part in parts), np.arange(rest)])
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "labels": torch.from_numpy(labels),
-            "position_ids": torch.from_numpy(positions),
-        }
+        spans = [slice(self.starts[d], min(self.ends[d], self.starts[d] + self.row_tokens)) for d in self.rows[index]]
+        lengths = [span.stop - span.start for span in spans]
+        rest = self.row_tokens - sum(lengths)
+        ids = np.concatenate([*(self.tokens[span] for span in spans), np.full(rest, self.pad)]).astype(np.int64)
+        weights = np.concatenate([*(self.weights[span] for span in spans), np.zeros(rest, np.float32)])
+        # The place before a token predicts it.
+        weights = np.append(weights[1:], np.float32(0))
+        labels = np.where(weights > 0, np.append(ids[1:], self.pad), -100)
+        positions = np.concatenate([np.arange(length) for length in [*lengths, rest]])
+        values = {"input_ids": ids, "labels": labels, "weights": weights, "position_ids": positions}
+        return {name: torch.from_numpy(value) for name, value in values.items()}
+
+
+def price_places(tokenizer: PreTrainedTokenizerBase, tokens: NDArray[Any]) -> NDArray[Any]:
+    """Which tokens are prices: numbers after a dollar sign; shape and order of `tokens`."""
+    dollars = tokenizer.convert_tokens_to_ids(["$", "Ġ$"])
+    numbers = tokenizer.convert_tokens_to_ids([str(number) for number in range(PRICES)])
+    return np.isin(tokens, numbers) & np.append(False, np.isin(tokens[:-1], dollars))
 
 
 def pretrain(
@@ -179,20 +196,19 @@ def pretrain(
     if not settings.train_words:
         learns = torch.from_numpy(~is_word)[:, None]
         weight.register_hook(lambda gradient: gradient * learns.to(gradient.device))
-    dollar = tokenizer.convert_tokens_to_ids("$")
-    numbers = torch.zeros(len(is_word), dtype=torch.bool)
-    numbers[tokenizer.convert_tokens_to_ids([str(number) for number in range(PRICES)])] = True
-    dollars = {dollar, tokenizer.convert_tokens_to_ids("Ġ$")}
 
-    def weighted_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        logits, target, before = outputs.logits[:, :-1].float(), labels[:, 1:], labels[:, :-1]
-        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
-        is_price = numbers.to(target.device)[target.clamp(min=0)] & sum(before == token for token in dollars).bool()
-        weights = (target >= 0) * (1 + (settings.price_weight - 1) * is_price)
-        return (losses * weights.flatten()).sum() / weights.sum()
+    class PretrainTrainer(Trainer):
+        def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+            """Weighted cross-entropy, its logits made only where there is something to predict."""
+            hidden = model.get_decoder()(inputs["input_ids"], position_ids=inputs["position_ids"], use_cache=False)
+            there = inputs["labels"] >= 0
+            logits = model.get_output_embeddings()(hidden.last_hidden_state[there]).float()
+            losses = torch.nn.functional.cross_entropy(logits, inputs["labels"][there], reduction="none")
+            weights = inputs["weights"][there]
+            return (losses * weights).sum() / weights.sum()
 
     state = out.with_name(out.name + ".checkpoints")
-    trainer = Trainer(
+    trainer = PretrainTrainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(state),
@@ -206,15 +222,15 @@ def pretrain(
             bf16=on_gpu or torch.cpu._is_avx512_bf16_supported(),
             use_cpu=not on_gpu,
             seed=settings.seed,
-            logging_steps=50,
+            logging_steps=25,
             save_strategy="steps",
-            save_steps=500,
+            save_steps=200,
             save_total_limit=2,
             report_to="none",
             dataloader_num_workers=4 if on_gpu else 0,
+            remove_unused_columns=False,
         ),
-        train_dataset=PackedDocuments(tokens, ends, settings.row_tokens, tokenizer.pad_token_id, settings.seed),
-        compute_loss_func=weighted_loss,
+        train_dataset=PackedDocuments(tokens, ends, price_places(tokenizer, tokens), tokenizer.pad_token_id, settings),
     )
     result = trainer.train(resume_from_checkpoint=get_last_checkpoint(str(state)) if state.is_dir() else None)
     trainer.model.to(torch.bfloat16).save_pretrained(out)
