@@ -72,6 +72,8 @@ def load_pricer(name: str | Path, *, revision: str | None = None, device: str | 
         return Pricer(str(name), revision, path, model.eval(), tokenizer, config, None, fingerprint_weights(path))
 
     config = folder.config
+    if not config.base_model:
+        raise InputError(f"{name} holds baselines only, no language model; tune one with `bookpricer train`")
     base = find_base(config.base_model, config.base_revision)
     if fingerprint_weights(base) != config.base_fingerprint:
         raise InputError(f"{name} was trained on another {config.base_model} than the one at hand; train it again")

@@ -30,19 +30,20 @@ class PricerConfig(BaseModel):
     """What `pricer.json` says about a pricer.
 
     `base_model` is `embedded`, a hub id or a folder; `base_fingerprint` that of the weights the adapter was trained on;
-    `quantized` says that those were rounded to NF4; one model dollar stands for `unit` of `currency`.
+    `quantized` says that those were rounded to NF4; one model dollar stands for `unit` of `currency`. A folder that
+    holds only baselines names no base model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: int = FORMAT_VERSION
     prompt_version: int = PROMPT_VERSION
-    preset: str
-    base_model: str
+    preset: str = "none"
+    base_model: str = ""
     base_revision: str | None = None
-    base_fingerprint: str
-    quantized: bool
-    content_tokens: int
+    base_fingerprint: str = ""
+    quantized: bool = False
+    content_tokens: int = 160
     currency: str = "USD"
     unit: float = 1.0
     data_fingerprint: str | None = None
@@ -68,6 +69,11 @@ class ModelFolder:
     def calibration(self) -> Path:
         """The conformal calibration."""
         return self.path / "calibration.json"
+
+    @property
+    def baselines(self) -> Path:
+        """Fitted baselines, a folder each."""
+        return self.path / "baselines"
 
     @property
     def report(self) -> Path:
@@ -188,7 +194,7 @@ def fingerprint_weights(folder: Path) -> str:
 
 
 @contextmanager
-def new_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(target: Path, overwrite: bool = False, marker: str = "pricer.json") -> Iterator[Path]:
     """A folder to fill beside `target`, which it becomes only when the block ends without an error.
 
     Raises:
@@ -214,8 +220,8 @@ def new_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def check_new(target: Path, overwrite: bool) -> None:
-    """Refuse a target that is there already, unless it may be overwritten and is a model folder or empty.
+def check_new(target: Path, overwrite: bool, marker: str = "pricer.json") -> None:
+    """Refuse a target that is there already, unless it is empty, or holds `marker` and may be overwritten.
 
     Raises:
         InputError: as said.
@@ -226,5 +232,5 @@ def check_new(target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise InputError(f"{target} exists already; choose another name, or pass --overwrite to replace it")
-    if not (target / "pricer.json").is_file():
-        raise InputError(f"{target} is not a model folder and will not be replaced; choose another name")
+    if not (target / marker).is_file():
+        raise InputError(f"{target} holds no {marker} and will not be replaced; choose another name")

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -215,6 +215,70 @@ def train(
 
 
 @app.command()
+def baselines(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A prepared folder, or a priced catalogue.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder to fit them into, or to make.")],
+    currency: Annotated[str, typer.Option(help="ISO code of the catalogue's currency.")] = "USD",
+    unit: Annotated[
+        float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit the classic baselines into a model folder, and measure them on the test split."""
+    from ..training.baselines import BASELINES
+    from ..training.baselines.data import read_data
+    from ..training.baselines.fitting import check_target, fit_baselines
+    from ..training.model_folder import ModelFolder
+
+    with _busy("reading the books"):
+        read = read_data(data, currency=currency, unit=unit, seed=seed)
+    check_target(ModelFolder(model), read.currency, read.unit, overwrite)
+    with _progress("fitting the baselines", len(BASELINES)) as advance:
+        results = fit_baselines(
+            read.splits, model, currency=read.currency, unit=read.unit, data_fingerprint=read.fingerprint,
+            overwrite=overwrite, progress=lambda title: advance(1),
+        )  # fmt: skip
+    if as_json:
+        _print_json(results)
+        return
+    titled = {row["title"]: row for row in results["methods"].values() if "mae" in row}
+    if titled:
+        _out.print(_measures_table(titled, results["books"]["test"], read.currency, read.unit))
+    _out.print(f"the baselines, their results and plots are in {model / 'baselines'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder, a hub id, or 'embedded'.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A prepared folder (its test split), or a priced catalogue (all).")
+    ],
+    coverage: CoverageOption = 0.8,
+    as_json: JsonOption = False,
+    device: DeviceOption = None,
+) -> None:
+    """Measure a model and the baselines in its folder on priced books."""
+    from ..training.baselines.data import read_test_books
+    from ..training.measuring import measure_folder
+    from ..training.model_folder import ModelFolder, find_model
+
+    path = find_model(model)
+    config = ModelFolder(path).config
+    with _busy("reading the books"):
+        books = read_test_books(data, currency=config.currency, unit=config.unit)
+    with _busy(f"pricing {len(books):,} books"):
+        rows = measure_folder(path, books, coverage=coverage, device=device)
+    if not rows:
+        raise InputError(f"{model} holds nothing to measure; fit something with `bookpricer baselines` or `train`")
+    if as_json:
+        _print_json(rows)
+        return
+    _out.print(_measures_table(rows, len(books), config.currency, config.unit))
+
+
+@app.command()
 def ui(
     model: ModelOption = "embedded",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8501,
@@ -322,6 +386,24 @@ def _errors_table(rows: dict[str, dict[str, float]]) -> Table:
         table.add_column(column, justify="right")
     for name, errors in rows.items():
         table.add_row(name, f"{errors['mae']:.2f}", f"{errors['median_ae']:.2f}", f"{errors['hit_rate']:.0%}")
+    return table
+
+
+def _measures_table(rows: Mapping[str, Mapping[str, Any]], n: int, currency: str, unit: float) -> Table:
+    """All measures of each method; errors are in units of `currency`."""
+    table = Table(title=f"Errors on {n:,} books, in {currency if unit == 1 else f'{unit:g} {currency}'}")
+    table.add_column("Method")
+    for column in ("Mean", "Median", "RMSLE", "R²", "Hit rate"):
+        table.add_column(column, justify="right", no_wrap=True)
+    intervals = any(row.get("coverage") is not None for row in rows.values())
+    for column in ("Intervals hold", "Width") if intervals else ():
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, row in rows.items():
+        cells = [f"{row['mae']:.2f}", f"{row['median_ae']:.2f}", f"{row['rmsle']:.3f}", f"{row['r2']:.2f}"]
+        cells.append(f"{row['hit_rate']:.0%}")
+        if row.get("coverage") is not None:
+            cells += [f"{row['coverage']:.0%}", f"{row['interval_width']:.2f}"]
+        table.add_row(name, *cells)
     return table
 
 
