@@ -227,6 +227,7 @@ def pretrain(
             save_steps=200,
             save_total_limit=2,
             report_to="none",
+            disable_tqdm=False,
             dataloader_num_workers=4 if on_gpu else 0,
             remove_unused_columns=False,
         ),
