@@ -163,12 +163,17 @@ def _install(base: Path, pricer: Path, demo: Sequence[PricedBook], report: dict[
     (_PACKAGE / "pricer" / "README.md").write_text(model_card(report), encoding="utf-8")
 
 
-def model_card(report: dict[str, Any]) -> str:
-    """The card of the embedded model, its figures from the report."""
-    rows = "\n".join(
+def report_table(report: dict[str, Any]) -> str:
+    """The errors of a report in Markdown."""
+    rows = [
         f"| {name} | {errors['mae']:.2f} | {errors['median_ae']:.2f} | {errors['hit_rate']:.0%} |"
         for name, errors in report["test"].items()
-    )
+    ]
+    return "\n".join(["| method | mean | median | within 20 % or $40 |", "|---|---:|---:|---:|", *rows])
+
+
+def model_card(report: dict[str, Any]) -> str:
+    """The card of the embedded model, its figures from the report."""
     held = report["test"]["embedded model"].get("coverage")
     return f"""---
 license: apache-2.0
@@ -192,9 +197,7 @@ works and is a start for tuning on your own prices; do not sell or buy by it.
 
 Error in dollars on {report["data"]}:
 
-| method | mean | median | within 20 % or $40 |
-|---|---|---|---|
-{rows}
+{report_table(report)}
 
 The 80 % intervals held {held:.1%} of these prices.
 
