@@ -201,7 +201,7 @@ def new_folder(target: Path, overwrite: bool = False, marker: str = "pricer.json
         InputError: `target` exists and may not be overwritten, or cannot be written.
     """
     try:
-        check_new(target, overwrite)
+        check_new(target, overwrite, marker)
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:

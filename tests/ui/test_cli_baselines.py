@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from bookpricer.training.baselines import BASELINES, load_baselines
 from bookpricer.training.dataset import read_priced_books, split_books
 from bookpricer.ui import cli
 
+MODEL = os.environ.get("BOOKPRICER_TEST_MODEL", "embedded")
 KEYS = {"n", "mae", "median_ae", "rmsle", "r2", "hit_rate", "coverage", "interval_width"}
 
 
@@ -99,10 +101,8 @@ def test_evaluate_measures_every_baseline_on_books_from_elsewhere(run, model, tm
 
 
 @pytest.mark.slow
-def test_evaluate_measures_the_language_model_too(run):
-    from bookpricer.training.model_folder import demo_catalog
-
-    status, out, _ = run("evaluate", "embedded", demo_catalog(), "--json")
+def test_evaluate_measures_the_language_model_too(run, tmp_path):
+    status, out, _ = run("evaluate", MODEL, write_catalog(tmp_path / "books.csv", n=30), "--json")
     row = json.loads(out)["llm"]
     assert status == 0 and set(row) == KEYS and 0 <= row["coverage"] <= 1
 
