@@ -133,12 +133,27 @@ def find_base(name: str, revision: str | None = None) -> Path:
     return _PACKAGED / "base" if name == EMBEDDED else _folder_or_hub(name, revision)
 
 
+def find_tokenizer(name: str, revision: str | None = None) -> Path:
+    """The file `tokenizer.json` of a base model named as `find_base` does, or that file itself.
+
+    Raises:
+        InputError: as `find_model`, or the folder holds none.
+    """
+    path = Path(name).expanduser()
+    if not path.is_file():
+        folder = _PACKAGED / "base" if name == EMBEDDED else _folder_or_hub(name, revision, only="tokenizer.json")
+        path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise InputError(f"there is no tokenizer in {path.parent} (tokenizer.json); name another with --tokenizer")
+    return path
+
+
 def demo_catalog() -> Path:
     """The bundled synthetic catalogue, priced; no book of it was trained on."""
     return _PACKAGED / "demo.jsonl"
 
 
-def _folder_or_hub(name: str | Path, revision: str | None) -> Path:
+def _folder_or_hub(name: str | Path, revision: str | None, only: str | None = None) -> Path:
     try:
         path = Path(name).expanduser()
         is_folder, is_there = path.is_dir(), path.exists()
@@ -155,7 +170,10 @@ def _folder_or_hub(name: str | Path, revision: str | None) -> Path:
     try:
         return Path(
             snapshot_download(
-                str(name), revision=revision, ignore_patterns=["*.bin", "*.pt", "*.pth", "*.gguf", "original/*"]
+                str(name),
+                revision=revision,
+                allow_patterns=only,
+                ignore_patterns=["*.bin", "*.pt", "*.pth", "*.gguf", "original/*"],
             )
         )
     except errors.GatedRepoError as error:

@@ -131,7 +131,7 @@ def price(
 
 @app.command()
 def catalog(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The catalogue: CSV, TSV or JSON lines.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The catalogue: CSV, TSV, JSONL, Parquet or XLSX.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The priced catalogue: .csv, .tsv or .jsonl.")],
     model: ModelOption = "embedded",
     coverage: CoverageOption = 0.8,
@@ -170,8 +170,91 @@ def catalog(
 
 
 @app.command()
+def prepare(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A data set's hub id, a CSV, TSV, JSONL, Parquet or XLSX file, or a folder of them."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="The data set to make.")],
+    config: Annotated[str | None, typer.Option(help="Configuration of a hub data set.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a hub data set; full or train if not given.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub data set.")] = None,
+    map_: Annotated[
+        list[str] | None, typer.Option("--map", help="What a column is, such as 'Their name=price'.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of a text file; found by itself if not given.")] = None,
+    currency: Annotated[str | None, typer.Option(help="ISO code; what the prices say, or USD, if not given.")] = None,
+    unit: Annotated[
+        float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")
+    ] = 1.0,
+    preset: Annotated[str, typer.Option(help="Whose tokenizer and token limit to use.")] = "embedded",
+    tokenizer: Annotated[str | None, typer.Option(help="Another tokenizer: its file, folder or hub id.")] = None,
+    min_tokens: Annotated[
+        int | None,
+        typer.Option(min=0, help="Leave out books with not more tokens; 150 for the Amazon data set, 0 for others."),
+    ] = None,
+    balance: Annotated[bool, typer.Option("--balance", help="Level the training part's prices under $50.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the splits and of balancing.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    push_to_hub: Annotated[str | None, typer.Option(metavar="REPO", help="Push the data set to this hub id.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everyone see what is pushed.")] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare a catalogue for training: clean, filter, remove duplicates, split. Goes on where it was interrupted."""
+    from ..training import prepare as preparing
+    from ..training.columns import parse_overrides
+    from ..training.currencies import check_currency
+    from ..training.data_card import push_to_hub as push
+    from ..training.dataset import REPORT
+    from ..training.model_folder import check_new, find_tokenizer
+    from ..training.presets import load_settings
+    from ..training.sources import is_hub_id, open_catalog, open_hub
+
+    check_new(out, overwrite, REPORT)
+    overrides = parse_overrides(map_ or ())
+    settings = load_settings(preset)
+    tokenizer_file = find_tokenizer(tokenizer or settings.base_model, None if tokenizer else settings.base_revision)
+    with _busy(f"opening {source}"):
+        if config or split or revision or (not Path(source).exists() and is_hub_id(source)):
+            catalog = open_hub(source, config=config, split=split, revision=revision, overrides=overrides)
+        else:
+            catalog = open_catalog(source, overrides, encoding=encoding)
+        mapping = preparing.check_columns(catalog)
+        named = check_currency(currency) if currency else preparing.guess_catalog_currency(catalog) or "USD"
+    for column, name in mapping.items():
+        if column != name:
+            _say(f"{column!r} is read as {name}")
+    if unused := [column for column in catalog.columns if column and column not in mapping]:
+        _say(f"not used: {', '.join(unused)}; --map 'Their column=field' would use one")
+    _say(f"prices are read as {named}, one unit is {unit:g} {named}")
+    if min_tokens is None:
+        min_tokens = preparing.METHOD_MIN_TOKENS if preparing.METHOD_DATA in source.lower() else 0
+    with _progress("preparing", catalog.known_count()) as advance:
+        report = preparing.prepare(
+            catalog, out,
+            preparing.PrepareSettings(
+                tokenizer_file, settings.content_tokens, min_tokens, named, unit, seed, balance,
+            ),
+            source=source if is_hub_id(source) else None, overwrite=overwrite, workers=workers or os.cpu_count() or 1,
+            progress=advance, say=_say,
+        )  # fmt: skip
+    if as_json:
+        _print_json(report)
+    else:
+        _print_preparation(report)
+        _out.print(f"the data set is in {out}; next: bookpricer train {out} my-model", highlight=False, soft_wrap=True)
+    if push_to_hub:
+        with _busy(f"pushing to {push_to_hub}"):
+            push(out, push_to_hub, private=not public)
+        _say(f"pushed to {push_to_hub}")
+
+
+@app.command()
 def train(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A priced catalogue: CSV, TSV or JSON lines.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A prepared folder, or a priced catalogue.")],
     out: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder to make.")],
     preset: Annotated[str, typer.Option(help="embedded, llama-3.2-1b, llama-3.2-3b or llama-3.1-8b.")] = "embedded",
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings laid over the preset's.")] = None,
@@ -202,8 +285,8 @@ def train(
     from ..training.finetune import evaluate_split, finetune
 
     finetune(
-        settings, splits, out, currency=currency, unit=unit, data_fingerprint=priced.fingerprint,
-        device=device, overwrite=overwrite, say=_say,
+        settings, splits, out, currency=priced.currency or currency, unit=priced.unit,
+        data_fingerprint=priced.fingerprint, device=device, overwrite=overwrite, say=_say,
     )  # fmt: skip
     errors = evaluate_split(out, splits, device=device)
     if as_json:
@@ -389,6 +472,37 @@ def _errors_table(rows: dict[str, dict[str, float]]) -> Table:
     return table
 
 
+def _print_preparation(report: Mapping[str, Any]) -> None:
+    """What each rule took, the splits, and token and price histograms before and after."""
+    from ..training.data_card import histogram_rows, left_out
+
+    table = Table(title=f"{report['books']:,} of {report['rows']:,} records are kept")
+    table.add_column("Rule")
+    table.add_column("Records", justify="right")
+    for rule, counts in report["cleaned"].items():
+        table.add_row(Text(f"cleaned: {rule}"), f"{counts['books']:,}")
+    table.add_section()
+    for reason, count in left_out(report):
+        table.add_row(Text(f"left out: {reason}"), f"{count:,}")
+    table.add_section()
+    for split, count in report["splits"].items():
+        table.add_row(Text(f"split: {split}"), f"{count:,}")
+    _out.print(table)
+    for name, histogram in report["histograms"].items():
+        table = Table(title=name.replace("_", " in "))
+        table.add_column(name.split("_")[0].capitalize(), no_wrap=True)
+        for column in ("Before", "After"):
+            table.add_column(column, justify="right")
+            table.add_column("", width=16)
+        most = max(*histogram["before"], *histogram["after"], 1)
+        for label, before, after in histogram_rows(histogram):
+            bars = ("█" * round(16 * count / most) for count in (before, after))
+            table.add_row(label, f"{before:,}", next(bars), f"{after:,}", next(bars))
+        _out.print(table)
+    for example in report["examples"][:1]:
+        _out.print(Text(f"{example['prompt']}{example['completion']}", style="dim"))
+
+
 def _measures_table(rows: Mapping[str, Mapping[str, Any]], n: int, currency: str, unit: float) -> Table:
     """All measures of each method; errors are in units of `currency`."""
     table = Table(title=f"Errors on {n:,} books, in {currency if unit == 1 else f'{unit:g} {currency}'}")
@@ -436,7 +550,7 @@ def _busy(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
