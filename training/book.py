@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -104,6 +104,8 @@ def _literal(text: str) -> Any:
 
 def _plain(value: Any) -> Any:
     """A cell of a data frame without its library: arrays and their numbers as Python's, what is missing as None."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     value = value.tolist() if hasattr(value, "tolist") else value
     missing = isinstance(value, float) and math.isnan(value)
     return None if missing or type(value).__name__ in ("NAType", "NaTType") else value
@@ -290,6 +292,7 @@ class Book(BaseModel):
 FACT_NAMES = tuple(field.name for field in fields(BookFacts))
 
 
+@lru_cache(maxsize=20_000)
 def canonical_format(text: str) -> str | None:
     """The format that `text` names, in Amazon's words, or None.
 
@@ -312,6 +315,12 @@ def _edition_line(subtitle: str) -> re.Match[str] | None:
         return None
     bare = match["format"].lower() == name.lower() and _YEAR.search(match["rest"])
     return match if bare or name not in _EVERYDAY else None
+
+
+def _find_pages(text: str) -> re.Match[str] | None:
+    # Most texts name no pages, and that is quickly told.
+    lower = text.lower()
+    return _PAGES.search(text) if "page" in lower or "pp" in lower else None
 
 
 def _parse_facts(book: Book) -> BookFacts:
@@ -342,7 +351,7 @@ def _parse_facts(book: Book) -> BookFacts:
             (
                 m
                 for text in (book.title, book.subtitle, *details.values(), *book.description)
-                if (m := _PAGES.search(text[:_TEXT_LIMIT]))
+                if (m := _find_pages(text[:_TEXT_LIMIT]))
             ),
             None,
         )

@@ -11,12 +11,13 @@ import html
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import ftfy
 
 from .book import Book
-from .price_mentions import is_price_name, without_prices
+from .price_mentions import has_money_sign, is_price_name, without_prices
 
 # How often prices were found, in what `CleanBook.rules` counts.
 IN_TEXT, IN_DETAILS = "prices in the text", "prices in the details"
@@ -29,7 +30,6 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,300}>|<!--.{0,2000}?-->", re.DOTALL)
 _SPECIAL = re.compile(r"[:：﹕︓∶꞉\[\]\"“”„{}【】]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _PRODUCT_CODE = re.compile(r"[(\[]?[^\s.,;!?)\]]{7,}(?:[.,;!?)\]]\S*)?")
 _CODE_NAME = re.compile(r"\b(?:ISBN(?:-?1[03])?|ASIN|EAN|SKU|UPC)\b\s*(?:no\.?|number|code)?", re.IGNORECASE)
-_CODE_NAMES = ("isbn", "asin", "ean", "sku", "upc")
 _DIGIT = re.compile(r"\d")
 _AUTHOR_ROLE = re.compile(
     r"\s*\([^()]*(?:author|illustrator|editor|translator|format|contributor)[^()]*\)", re.IGNORECASE
@@ -72,7 +72,8 @@ def _mend(text: str, rules: Counter[str], title: bool = False) -> str:
         else:
             text = text.translate(_STRAIGHT)
     text, mentions = without_prices(text, title=title)
-    rules[IN_TEXT] += mentions
+    if mentions:
+        rules[IN_TEXT] += mentions
     return text
 
 
@@ -80,22 +81,28 @@ def _clean(text: str, rules: Counter[str], title: bool = False) -> str:
     """A mended text without special characters and product codes, on one line."""
     text, special = _SPECIAL.subn(" ", text)
     lower = text.lower()
-    if any(name in lower for name in _CODE_NAMES):
+    if "isbn" in lower or "asin" in lower or "ean" in lower or "sku" in lower or "upc" in lower:
         text = _CODE_NAME.sub(" ", text)
     words = text.split()
     if _DIGIT.search(text):
-        kept = [word for word in words if len(word) < 7 or not _is_product_code(word)]
-        rules["product codes"] += len(words) - len(kept)
-        if special or len(kept) < len(words):
+        kept = [word for word in words if len(word) < 7 or word.isalpha() or not _is_product_code(word)]
+        if len(kept) < len(words):
+            rules["product codes"] += len(words) - len(kept)
+        if (special or len(kept) < len(words)) and has_money_sign(text):
             # What stood between a sign and its number may be gone.
             text, mentions = without_prices(" ".join(kept), title=title)
             rules[IN_TEXT] += mentions
             return " ".join(text.split())
+        words = kept
     return " ".join(words)
 
 
 def _is_product_code(word: str) -> bool:
     return _DIGIT.search(word) is not None and _PRODUCT_CODE.fullmatch(word) is not None
+
+
+# Bindings, years, languages and publishers come again and again.
+_clean_fact = lru_cache(maxsize=20_000)(clean_text)
 
 
 @dataclass(frozen=True)
@@ -180,7 +187,7 @@ def _content(book: Book, mended: dict[str, list[str]], rules: Counter[str]) -> s
     lines = (
         ". ".join(cleaned["title"] + cleaned["subtitle"]),
         f"by {author}" if author else "",
-        ", ".join(filter(None, (clean_text(fact) for fact in facts if fact))),
+        ", ".join(filter(None, (_clean_fact(fact) for fact in facts if fact))),
         " > ".join(dict.fromkeys(categories)),
         ratings,
         " ".join(cleaned["features"]),

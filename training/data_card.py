@@ -32,7 +32,11 @@ def build_card(report: Mapping[str, Any]) -> str:
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in report["splits"]],
+                "data_files": [
+                    {"split": split, "path": f"data/{split}-*.parquet"}
+                    for split, books in report["splits"].items()
+                    if books
+                ],
             }
         ],
     }

@@ -3,7 +3,8 @@
 Near duplicates: MinHash over runs of three words (datasketch), banded into 64-bit keys, candidates confirmed by the
 share of equal values. A book costs 152 bytes on disk and, in memory, the 64-bit keys of one band at a time, so millions
 of books can be compared; datasketch's own index keeps several kilobytes a book. Two formats, conditions, editions or
-volumes of a work have nearly the same text and different prices: they are no duplicates.
+volumes of a work have nearly the same text and different prices: they are no duplicates. Nor are two titles under one
+publisher's boilerplate.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PERMUTATIONS, BANDS = 64, 8
 # From this estimated Jaccard similarity on, two texts are nearly the same.
 SIMILAR = 0.8
+SIMILAR_TITLES = 0.6
 # Words of a content that are compared, and the fewest: two short texts are alike by chance.
 _MOST_WORDS, _FEWEST_WORDS = 256, 20
 _WORD = re.compile(r"\w+")
@@ -131,3 +133,14 @@ def similar(pairs: NDArray[np.int64], signatures: NDArray[np.uint16], step: int 
         equal = (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1)
         result[start : start + step] = equal >= SIMILAR
     return result
+
+
+def similar_titles(one: str, other: str) -> bool:
+    """Whether two titles share most of their words.
+
+    Example:
+        >>> similar_titles("The Iron King", "Iron King (The)"), similar_titles("The Iron King", "The Sea")
+        (True, False)
+    """
+    words, others = (set(_WORD.findall(title.casefold())) for title in (one, other))
+    return len(words & others) >= SIMILAR_TITLES * len(words | others)

@@ -39,6 +39,7 @@ from .deduplication import (
     repeats,
     signatures_array,
     similar,
+    similar_titles,
 )
 from .errors import InputError
 from .model_folder import check_new, new_folder
@@ -485,13 +486,29 @@ def _near_duplicates(paths: list[Path], kept: NDArray[np.bool_]) -> NDArray[np.b
     if not len(pairs):
         return result
     rows = np.unique(pairs)
-    # Only the signatures of candidates are held.
+    # Only the signatures and titles of candidates are held.
     held = np.concatenate(
         [signatures[rows[(rows >= start) & (rows < start + len(signatures))] - start]
          for start, signatures, _ in _signatures(paths)]
     )  # fmt: skip
-    result[pairs[similar(np.searchsorted(rows, pairs), held), 1]] = True
+    pairs = np.searchsorted(rows, pairs)
+    pairs = pairs[similar(pairs, held)]
+    titles = _titles(paths, rows)
+    result[[rows[later] for earlier, later in pairs if similar_titles(titles[earlier], titles[later])]] = True
     return result
+
+
+def _titles(paths: list[Path], rows: NDArray[np.int64]) -> list[str]:
+    """The titles of some books, by their numbers in rising order."""
+    import pyarrow.parquet as pq
+
+    titles: list[str] = []
+    start = 0
+    for path in paths:
+        column = pq.read_table(path, columns=["title"])["title"]
+        titles += column.take(rows[(rows >= start) & (rows < start + len(column))] - start).to_pylist()
+        start += len(column)
+    return titles
 
 
 def _signatures(paths: list[Path]) -> Iterator[tuple[int, NDArray[np.uint16], NDArray[np.uint64]]]:
@@ -535,14 +552,18 @@ def _write_splits(paths: list[Path], folder: Path, settings: PrepareSettings, co
     (folder / "data").mkdir()
     columns = row_schema().names
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(_SplitWriter(folder / "data", name, sizes[name])) for name in names}
+        # `datasets` loads no empty split.
+        writers = {
+            name: stack.enter_context(_SplitWriter(folder / "data", name, sizes[name])) for name in names if sizes[name]
+        }
         start = 0
         for path in paths:
             table = pq.read_table(path, columns=columns)
             end = start + len(table)
-            for number, name in enumerate(names):
+            for name, writer in writers.items():
+                number = names.index(name)
                 part = table.filter((kept & (splits == number))[start:end])
-                writers[name].write(part)
+                writer.write(part)
                 for row in part.select(["title", "units", "tokens", "prompt", "completion"]).to_pylist():
                     digest.update(f"{row['title']}\t{row['units']}\n".encode())
                     _count(after.tokens, TOKEN_EDGES, min(row["tokens"], settings.content_tokens))
@@ -590,14 +611,12 @@ def _split_numbers(path: Path, seed: int) -> NDArray[np.int8]:
 
 
 class _SplitWriter:
-    """Writes the rows of one split into shards of nearly the same size; at least one, if it is empty."""
+    """Writes the rows of one split, at least one, into shards of nearly the same size."""
 
     def __init__(self, folder: Path, split: str, rows: int) -> None:
-        self._names = [
-            folder / f"{split}-{number:05d}-of-{-(-rows // _SHARD_ROWS) or 1:05d}.parquet"
-            for number in range(-(-rows // _SHARD_ROWS) or 1)
-        ]
-        self._rows = -(-rows // len(self._names))
+        shards = -(-rows // _SHARD_ROWS)
+        self._names = [folder / f"{split}-{number:05d}-of-{shards:05d}.parquet" for number in range(shards)]
+        self._rows = -(-rows // shards)
         self._stack = ExitStack()
         self._waiting: list[pa.Table] = []
         self._in_shard = 0

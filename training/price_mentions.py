@@ -25,15 +25,26 @@ _PRICE_WORD = (
     r"prezzo|preço|giá(?:\s+(?:bìa|bán))?)"
 )
 _BEFORE = re.compile(
-    rf"(?P<sign>(?:{_SIGN}|\b(?:{_CODES}|Rs|Rp|zł))[\s.:\[({{\"']*)$"
-    rf"|\b(?P<word>{_PRICE_WORD})(?P<link>(?:[^\S\n]*[:=(~-]|[^\S\n]+(?:of|is|was|at|only|just|from))*)[^\S\n]*$"
-    r"|\b(?P<only>only|just|now|was|for)[^\S\n]*$",
+    rf"(?P<sign>(?:{_SIGN}|\b(?:{_CODES}|Rs|Rp|zł))[\s.:\[({{\"']*)\Z"
+    rf"|\b(?P<word>{_PRICE_WORD})(?P<link>(?:[^\S\n]*[]:=(~\[{{\"'-]|[^\S\n]+(?:of|is|was|at|only|just|from))*)[^\S\n]*\Z"
+    r"|\b(?P<only>only|just|now|was|for)[^\S\n]*\Z",
     re.IGNORECASE,
 )
 _AFTER = re.compile(
     rf"[^\S\n]*(?:{_SIGN}|/-|[- ]?(?:{_CODES}|CAD|Rs|zł|zl|złotych|đ|đồng|dong|vnđ|Kč|kr|TL|lei|"
     r"dollars?|bucks|rupees?|euros?|cents|yen|yuan|roubles?|rubles?|pesos?|reais)(?!\w))",
     re.IGNORECASE,
+)
+_SIGN_CHARACTERS = frozenset("$€£₹¥₫₽₩₺฿₱₴₪₦৳￥＄")
+_MONEY_SIGN = re.compile("[$€£₹¥₫₽₩₺฿₱₴₪₦৳￥＄]")
+# The last words, or what follows their last point, of all that `_BEFORE` finds.
+_LAST_WORDS = frozenset(
+    (
+        *("price", "prices", "priced", "p", "mrp", "rrp", "msrp", "cost", "costs", "cena", "ceny", "kosztuje", "preis"),
+        *("kostet", "uvp", "prix", "precio", "prezzo", "preço", "giá", "bìa", "bán", "of", "is", "was", "at"),
+        *("only", "just", "from", "now", "for", "rs", "rp", "zł"),
+        *_CODES.lower().split("|"),
+    )
 )
 _NO_PRICE_AFTER = re.compile(
     r"[ -]?(?:million|billion|trillion|thousand|mn|bn|crore|lakh|k|m|b)(?!\w)"
@@ -82,6 +93,11 @@ def without_prices(text: str, *, title: bool = False) -> tuple[str, int]:
         total += mentions
 
 
+def has_money_sign(text: str) -> bool:
+    """Whether a currency's sign is left, which may stand before a number once what is between them is gone."""
+    return _MONEY_SIGN.search(text) is not None
+
+
 def is_price_name(name: str) -> bool:
     """Whether a name in a record's details is that of a price: `List Price`, `MRP`, `Cena`."""
     return _PRICE_NAME.search(name) is not None
@@ -94,7 +110,8 @@ def _pass(text: str, title: bool) -> tuple[str, int]:
         start, end = number.span()
         if start < done:
             continue
-        before = _BEFORE.search(text[max(done, start - _WINDOW) : start])
+        window = text[max(done, start - _WINDOW) : start]
+        before = _BEFORE.search(window) if _may_end_in_price(window) else None
         after = _AFTER.match(text, end)
         if not (before or after) or not _is_price(text, number, before, after, title):
             continue
@@ -108,6 +125,17 @@ def _pass(text: str, title: bool) -> tuple[str, int]:
         done = end
         mentions += 1
     return ("".join((*parts, text[done:])), mentions) if mentions else (text, 0)
+
+
+def _may_end_in_price(window: str) -> bool:
+    """Whether a text's last sign or word could be a part of `_BEFORE`, which takes longer to find."""
+    window = window.rstrip(" \t\n\r\xa0:.=~-([{]\"'")
+    if not window[-1:].isalpha():
+        return window[-1:] in _SIGN_CHARACTERS
+    start = len(window)
+    while start and window[start - 1].isalpha():
+        start -= 1
+    return window[start:].lower() in _LAST_WORDS
 
 
 def _is_price(

@@ -48,7 +48,7 @@ class WordCounter:
         words = [self._split(text) for text in texts]
         if len(self._counts) > _MOST_WORDS:
             self._counts.clear()
-        new = list({word for part in words if part for word in part if word not in self._counts})
+        new = list(set().union(*(part for part in words if part)).difference(self._counts))
         encodings = self._tokenizer.encode_batch(new, add_special_tokens=False)
         self._counts.update(zip(new, map(len, encodings), strict=True))
         return [None if part is None else (part, [self._counts[word] for word in part]) for part in words]

@@ -211,7 +211,7 @@ def prepare(
     from ..training.dataset import REPORT
     from ..training.model_folder import check_new, find_tokenizer
     from ..training.presets import load_settings
-    from ..training.sources import is_hub_id, open_catalog, open_hub
+    from ..training.sources import Catalog, is_hub_id, open_catalog, open_hub
 
     check_new(out, overwrite, REPORT)
     overrides = parse_overrides(map_ or ())
@@ -219,7 +219,7 @@ def prepare(
     tokenizer_file = find_tokenizer(tokenizer or settings.base_model, None if tokenizer else settings.base_revision)
     with _busy(f"opening {source}"):
         if config or split or revision or (not Path(source).exists() and is_hub_id(source)):
-            catalog = open_hub(source, config=config, split=split, revision=revision, overrides=overrides)
+            catalog: Catalog = open_hub(source, config=config, split=split, revision=revision, overrides=overrides)
         else:
             catalog = open_catalog(source, overrides, encoding=encoding)
         mapping = preparing.check_columns(catalog)

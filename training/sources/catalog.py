@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..columns import recognise_columns
+from ..columns import names_of, recognise_columns
 from ..errors import InputError
 
 
@@ -101,4 +101,6 @@ def need_text_column(path: Path, columns: tuple[str, ...], mapping: Mapping[str,
     """
     if not {"title", "description"} & set(mapping.values()):
         shown = " ".join(", ".join(columns[:8]).split())[:120]
-        raise InputError(f"{path} has no column for a title or a description (it has: {shown}); name one 'title'")
+        raise InputError(
+            f"{path} has no column for a title or a description (it has: {shown}); call one {names_of('title')}"
+        )

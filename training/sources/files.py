@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, Any
 
 from ..errors import InputError
 from .catalog import Catalog, CatalogParts
@@ -19,7 +19,7 @@ from .text import open_csv, open_json_lines, sniff
 _TEXTS, _LINES = (".csv", ".tsv", ".txt", ".tab"), (".jsonl", ".ndjson", ".json")
 _TABLES = (".parquet", ".pq", ".xlsx", ".xlsm")
 _FORMATS = (*_TEXTS, *_LINES, *_TABLES)
-_COMPRESSIONS: dict[str, Callable[..., IO[bytes]]] = {
+_COMPRESSIONS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".lzma": lzma.open,
 }  # fmt: skip
 DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile)

@@ -81,7 +81,7 @@ def open_hub(
         splits = datasets.get_dataset_split_names(name, config, revision=revision)
         if split is None:
             split = splits[0] if len(splits) == 1 else next((whole for whole in _WHOLE if whole in splits), None)
-        if split not in splits:
+        if split is None or split not in splits:
             missing = f"has no split {split!r}" if split else "has several splits"
             raise InputError(f"the data set {name} {missing}; pass --split with one of: {', '.join(splits)}")
         stream = _load(name, config, split, revision)
