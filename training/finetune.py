@@ -71,6 +71,8 @@ def finetune(
         trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
         say(f"training {trainable:,} LoRA parameters on {len(splits['train']):,} books")
         result = trainer.train()
+        # The name that a user gave, not where it lies on this machine.
+        trainer.model.peft_config["default"].base_model_name_or_path = settings.base_model
         trainer.model.save_pretrained(folder.adapter)
         # peft's template of a card, with nothing filled in.
         (folder.adapter / "README.md").unlink(missing_ok=True)

@@ -153,8 +153,11 @@ def _install(base: Path, pricer: Path, demo: Sequence[PricedBook], report: dict[
         target = _PACKAGE / source.name
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target, copy_function=shutil.copyfile)
-    folder = ModelFolder(_PACKAGE / "pricer")
-    folder.write_config(folder.config.model_copy(update={"base_model": EMBEDDED}))
+    # What ships names its base as a user would, not by where it was built.
+    for path in (_PACKAGE / "pricer").rglob("*.json"):
+        path.write_text(
+            path.read_text(encoding="utf-8").replace(json.dumps(str(base)), f'"{EMBEDDED}"'), encoding="utf-8"
+        )
     lines = [
         priced.book.model_dump_json(exclude={"price"}, exclude_defaults=True)[:-1] + f',"price":{priced.units}}}\n'
         for priced in demo
@@ -183,14 +186,16 @@ tags: [bookpricer, demonstration]
 
 # Book Pricer's embedded model
 
-**A demonstration model.** It has read {RECORDS:,} synthetic listings and not one real book. It shows how Book Pricer
-works and is a start for tuning on your own prices; do not sell or buy by it.
+**A demonstration model.** It was trained on three quarters of {RECORDS:,} synthetic listings and on not one real book.
+It shows how Book Pricer works and is a start for tuning on your own prices; do not sell or buy by it.
 
 - `base/`: a Llama ({PRETRAINING.layers} layers, width 256, {VOCABULARY:,} tokens, lower case) trained as a language
   model on the synthetic catalogue, priced listings among it. Its words start from the vectors of
   [wordllama](https://github.com/dleemiller/WordLlama) (MIT), its tokenizer from the catalogue and from word frequencies
   of [wordfreq](https://github.com/rspeer/wordfreq).
-- `pricer/adapter/`: LoRA weights, tuned with QLoRA (NF4) to answer the standardized prompt.
+- `pricer/adapter/`: LoRA weights, tuned with QLoRA (NF4) on {TUNED_BOOKS:,} of these books to answer the standardized
+  prompt. The base has met prices in other words ("Our price: $12") and answers the prompt without it, too; the table
+  says what each contributes.
 - `bookpricer embedded build DIR --install` makes both again.
 
 ## What it reaches on synthetic books it has not seen
