@@ -84,6 +84,8 @@ def _price_rows(
     results = iter(chain.batch([book for book in books if isinstance(book, Book)], return_exceptions=True))
     for book in books:
         result = next(results) if isinstance(book, Book) else book
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result  # LangChain's batch hands an interruption on as a result
         yield str(result) if isinstance(result, Exception) else result
 
 
