@@ -82,8 +82,9 @@ def demo(as_json: JsonOption = False, device: DeviceOption = None) -> None:
     table = Table(title=f"{len(books)} synthetic books, priced by a small demonstration model")
     table.add_column("Title", max_width=44, no_wrap=True)
     table.add_column("Format", max_width=12, no_wrap=True)
-    for column in ("Estimate", "80 % interval", "Price"):
-        table.add_column(column, justify="right", no_wrap=True)
+    # On a narrow screen the words give way, not the numbers.
+    for column, width in (("Estimate", 8), ("80 % interval", 13), ("Price", 7)):
+        table.add_column(column, justify="right", no_wrap=True, min_width=width)
     for priced, estimate in zip(books, estimates, strict=True):
         table.add_row(
             Text(priced.book.title),
