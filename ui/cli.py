@@ -79,12 +79,14 @@ def demo(as_json: JsonOption = False, device: DeviceOption = None) -> None:
             }
         )
         return
-    table = Table(title=f"{len(books)} synthetic books, priced by a small demonstration model")
-    table.add_column("Title", max_width=44, no_wrap=True)
-    table.add_column("Format", max_width=12, no_wrap=True)
-    # On a narrow screen the words give way, not the numbers.
+    table = Table(
+        title=f"{len(books)} synthetic books, priced by a small demonstration model", width=min(_out.width, 100)
+    )
+    # On a narrow screen the title gives way, not the numbers.
+    table.add_column("Title", ratio=1, no_wrap=True)
+    table.add_column("Format", width=10, no_wrap=True)
     for column, width in (("Estimate", 8), ("80 % interval", 13), ("Price", 7)):
-        table.add_column(column, justify="right", no_wrap=True, min_width=width)
+        table.add_column(column, justify="right", no_wrap=True, width=width)
     for priced, estimate in zip(books, estimates, strict=True):
         table.add_row(
             Text(priced.book.title),
