@@ -1,11 +1,10 @@
-"""What every test relies on: no model hub, no tracking server, and the optional data folder."""
+"""What every test relies on: no model hub, and the optional data folder."""
 
 import os
 from pathlib import Path
 
 # Before any test imports a library that reads them.
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest

@@ -19,6 +19,7 @@ from .dataset import PricedBook, prompt_rows
 from .errors import InputError
 from .evaluation import price_errors
 from .loading import choose_device, load_pricer, load_tokenizer
+from .measuring import measure_model
 from .model_folder import ModelFolder, PricerConfig, find_base, fingerprint_weights, new_folder
 from .presets import FinetuneSettings
 from .prompt import PromptBuilder
@@ -124,20 +125,15 @@ def _calibrate(folder: ModelFolder, books: Sequence[PricedBook], device: str | N
 
 def evaluate_split(
     model: Path, splits: Mapping[str, Sequence[PricedBook]], device: str | None = None
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Mapping[str, float | None]]:
     """Errors on the test split, in units, beside those of the training books' median for each; empty without books."""
     books = splits.get("test", ())
     if not books:
         return {}
-    pricer = load_pricer(model, device=device)
-    builder = PromptBuilder(pricer.tokenizer, pricer.config.content_tokens)
-    distributions = PriceScorer(pricer.model, pricer.tokenizer).price_distributions(
-        builder.prompts(priced.book for priced in books)
-    )
     actual = [priced.units for priced in books]
     constant = statistics.median(priced.units for priced in splits["train"])
     return {
-        "model": price_errors([distribution.median for distribution in distributions], actual),
+        "model": measure_model(model, books, device=device),
         "constant (median)": price_errors([constant] * len(actual), actual),
     }
 

@@ -465,7 +465,7 @@ def _references(actual: list[float]) -> dict[str, dict[str, float]]:
     return {"constant (median)": price_errors(constant, actual), "random": price_errors(random, actual)}
 
 
-def _errors_table(rows: dict[str, dict[str, float]]) -> Table:
+def _errors_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title="Error in dollars")
     table.add_column("Method")
     for column in ("Mean", "Median", "Within 20 % or $40"):

@@ -1,34 +1,11 @@
-"""The command line, in one process where torch is loaded once; `test_end_to_end` starts the real one."""
+"""The command line: prices, catalogues, bad input."""
 
-import io
 import json
 import os
-import sys
 
 import pytest
 
-from bookpricer.ui import cli
-
 MODEL = os.environ.get("BOOKPRICER_TEST_MODEL", "embedded")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command; gives exit status, standard output and standard error."""
-
-    def runner(*arguments, stdin=b""):
-        monkeypatch.setattr(sys, "argv", ["bookpricer", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code or 0
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return status, captured.out, captured.err
-
-    return runner
 
 
 def test_price_in_words_and_as_json(run):

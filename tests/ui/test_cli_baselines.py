@@ -18,22 +18,6 @@ MODEL = os.environ.get("BOOKPRICER_TEST_MODEL", "embedded")
 KEYS = {"n", "mae", "median_ae", "rmsle", "r2", "hit_rate", "coverage", "interval_width"}
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def runner(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bookpricer", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code or 0
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return status, captured.out, captured.err
-
-    return runner
-
-
 def write_catalog(path, n=300, factor=1.0, seed=0):
     random = np.random.default_rng(seed)
     with path.open("w", newline="") as stream:

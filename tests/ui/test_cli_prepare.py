@@ -2,30 +2,11 @@
 
 import csv
 import json
-import sys
 
 import pytest
 
-from bookpricer.ui import cli
-
 DESCRIPTION = "A quiet story of a family, a garden by the sea and letters never sent."
 TITLES = ["The Silver River", "Letters Home", "A Garden at Night", "Stone and Sea", "The Machine Age", "Winter Music"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def runner(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bookpricer", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code or 0
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return status, captured.out, captured.err
-
-    return runner
 
 
 @pytest.fixture(scope="session")
