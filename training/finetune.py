@@ -19,11 +19,10 @@ from .dataset import PricedBook, prompt_rows
 from .errors import InputError
 from .evaluation import price_errors
 from .loading import choose_device, load_pricer, load_tokenizer
-from .measuring import measure_model
+from .measuring import book_distributions, measure_model
 from .model_folder import ModelFolder, PricerConfig, find_base, fingerprint_weights, new_folder
 from .presets import FinetuneSettings
 from .prompt import PromptBuilder
-from .scoring import PriceScorer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -115,11 +114,8 @@ def _calibrate(folder: ModelFolder, books: Sequence[PricedBook], device: str | N
         say(f"not calibrated: {len(books)} calibration books, {MIN_BOOKS} needed; intervals are the model's own")
         return
     pricer = load_pricer(folder.path, device=device)
-    builder = PromptBuilder(pricer.tokenizer, pricer.config.content_tokens)
     say(f"calibrating on {len(books):,} books")
-    distributions = PriceScorer(pricer.model, pricer.tokenizer).price_distributions(
-        builder.prompts(priced.book for priced in books)
-    )
+    distributions = book_distributions(pricer, books)
     Calibration.fit(distributions, [priced.units for priced in books]).save(folder.calibration)
 
 

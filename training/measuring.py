@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .baselines import load_baselines
 from .dataset import PricedBook
 from .evaluation import interval_errors, price_errors
 from .model_folder import ModelFolder
+
+if TYPE_CHECKING:
+    from .distribution import PriceDistribution
+    from .loading import Pricer
 
 Measures = dict[str, float | None]
 
@@ -38,18 +43,24 @@ def measure_model(
         InputError: a model that cannot be read.
     """
     from .loading import load_pricer
-    from .prompt import PromptBuilder
-    from .scoring import PriceScorer
 
     pricer = load_pricer(model, device=device)
-    builder = PromptBuilder(pricer.tokenizer, pricer.config.content_tokens)
-    prompts = builder.prompts(priced.book for priced in books)
-    distributions = PriceScorer(pricer.model, pricer.tokenizer).price_distributions(prompts)
+    distributions = book_distributions(pricer, books)
     actual = [priced.units for priced in books]
     row: Measures = {**price_errors([distribution.median for distribution in distributions], actual)}
     if pricer.calibration is None:
         return {**row, "coverage": None, "interval_width": None}
     return {**row, **interval_errors(distributions, actual, pricer.calibration, coverage)}
+
+
+def book_distributions(pricer: Pricer, books: Sequence[PricedBook]) -> list[PriceDistribution]:
+    """A loaded pricer's price distribution for each book, in the order of the books."""
+    from .prompt import PromptBuilder
+    from .scoring import PriceScorer
+
+    builder = PromptBuilder(pricer.tokenizer, pricer.config.content_tokens)
+    scorer = PriceScorer(pricer.model, pricer.tokenizer)
+    return scorer.price_distributions(builder.prompts(priced.book for priced in books))
 
 
 def measure_baselines(model: Path, books: Sequence[PricedBook]) -> dict[str, Measures]:

@@ -43,6 +43,9 @@ DeviceOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+CurrencyOption = Annotated[str, typer.Option(help="ISO code of the catalogue's currency.")]
+UnitOption = Annotated[float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the splits.")]
 CoverageOption = Annotated[
     float, typer.Option(min=0.01, max=0.99, help="Share of books whose price the interval should hold.")
 ]
@@ -262,11 +265,9 @@ def train(
     preset: Annotated[str, typer.Option(help="embedded, llama-3.2-1b, llama-3.2-3b or llama-3.1-8b.")] = "embedded",
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings laid over the preset's.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, such as sft.max_steps=60.")] = None,
-    currency: Annotated[str, typer.Option(help="ISO code of the catalogue's currency.")] = "USD",
-    unit: Annotated[
-        float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    currency: CurrencyOption = "USD",
+    unit: UnitOption = 1.0,
+    seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -304,11 +305,9 @@ def train(
 def baselines(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A prepared folder, or a priced catalogue.")],
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder to fit them into, or to make.")],
-    currency: Annotated[str, typer.Option(help="ISO code of the catalogue's currency.")] = "USD",
-    unit: Annotated[
-        float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    currency: CurrencyOption = "USD",
+    unit: UnitOption = 1.0,
+    seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -22,11 +22,10 @@ from ..distribution import PRICES
 from ..evaluation import interval_errors, price_errors
 from ..finetune import finetune
 from ..loading import load_pricer, load_tokenizer
+from ..measuring import book_distributions
 from ..model_folder import EMBEDDED, ModelFolder
 from ..money import parse_price
 from ..presets import load_settings
-from ..prompt import PromptBuilder
-from ..scoring import PriceScorer
 from ..synthetic import synthetic_records
 from .corpus import listing_document
 from .pretrain import PretrainSettings, build_model, initial_embeddings, pretrain
@@ -132,9 +131,8 @@ def _evaluate(
     errors: dict[str, dict[str, float]] = {}
     for name, folder in (("embedded model", pricer), ("its base, without the adapter", base)):
         loaded = load_pricer(folder, device=device)
-        prompts = PromptBuilder(loaded.tokenizer, loaded.config.content_tokens).prompts(priced.book for priced in books)
         say(f"pricing {len(books):,} test books with the {name}")
-        distributions = PriceScorer(loaded.model, loaded.tokenizer).price_distributions(prompts)
+        distributions = book_distributions(loaded, books)
         errors[name] = price_errors([distribution.median for distribution in distributions], actual)
         if loaded.calibration:
             errors[name] |= interval_errors(distributions, actual, loaded.calibration, 0.8)
