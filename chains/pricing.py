@@ -167,7 +167,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         config = pricer.config
         return cls(
             llm=PricingLLM.from_pricer(pricer),
-            builder=PromptBuilder(pricer.tokenizer, config.content_tokens),
+            builder=pricer.prompt_builder(),
             parser=PriceParser(
                 calibration=pricer.calibration,
                 coverage=coverage,

@@ -16,7 +16,9 @@ import torch
 
 from .calibration import Calibration
 from .errors import InputError
+from .evidence import Evidence
 from .model_folder import ModelFolder, PricerConfig, find_base, find_model, fingerprint_weights
+from .prompt import PromptBuilder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,6 +39,11 @@ class Pricer:
     config: PricerConfig
     calibration: Calibration | None
     fingerprint: str
+    evidence: Evidence | None = None
+
+    def prompt_builder(self) -> PromptBuilder:
+        """What makes the prompts that this model was trained on."""
+        return PromptBuilder(self.tokenizer, self.config.content_tokens, self.evidence)
 
 
 def choose_device(device: str | None = None) -> torch.device:
@@ -92,7 +99,8 @@ def load_pricer(name: str | Path, *, revision: str | None = None, device: str | 
     calibration = Calibration.load(folder.calibration) if folder.calibration.exists() else None
     adapter = fingerprint_weights(folder.adapter) if folder.adapter.exists() else ""
     fingerprint = f"{config.base_fingerprint[:16]}-{adapter[:16]}"
-    return Pricer(str(name), revision, path, model.eval(), tokenizer, config, calibration, fingerprint)
+    evidence = Evidence.load(config.evidence, folder.baselines) if config.evidence else None
+    return Pricer(str(name), revision, path, model.eval(), tokenizer, config, calibration, fingerprint, evidence)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

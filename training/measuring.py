@@ -55,10 +55,9 @@ def measure_model(
 
 def book_distributions(pricer: Pricer, books: Sequence[PricedBook]) -> list[PriceDistribution]:
     """A loaded pricer's price distribution for each book, in the order of the books."""
-    from .prompt import PromptBuilder
     from .scoring import PriceScorer
 
-    builder = PromptBuilder(pricer.tokenizer, pricer.config.content_tokens)
+    builder = pricer.prompt_builder()
     scorer = PriceScorer(pricer.model, pricer.tokenizer)
     return scorer.price_distributions(builder.prompts(priced.book for priced in books))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import InputError
+from .evidence import EvidenceSettings
 from .prompt import PROMPT_VERSION
 
 FORMAT_VERSION = 1
@@ -31,7 +32,7 @@ class PricerConfig(BaseModel):
 
     `base_model` is `embedded`, a hub id or a folder; `base_fingerprint` that of the weights the adapter was trained on;
     `quantized` says that those were rounded to NF4; one model dollar stands for `unit` of `currency`. A folder that
-    holds only baselines names no base model.
+    holds only baselines names no base model. `evidence` says what the model's prompts carry beside the book's text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +49,7 @@ class PricerConfig(BaseModel):
     unit: float = 1.0
     data_fingerprint: str | None = None
     demonstration: bool = False
+    evidence: EvidenceSettings | None = None
 
 
 class _Version(BaseModel):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .book import Book
 from .cleaning import book_content
@@ -41,10 +41,14 @@ def build_completion(units: float) -> str:
     Raises:
         ValueError: a price outside of the model's range.
     """
-    rounded = math.floor(units + 0.5)
-    if not 0 <= rounded < PRICES:
+    if not -0.5 <= units < PRICES - 0.5:
         raise ValueError(f"a price of {units} units is outside of 0–{PRICES - 1}; choose another --unit")
-    return str(rounded)
+    return str(nearest_unit(units))
+
+
+def nearest_unit(units: float) -> int:
+    """The whole price 0–999 nearest to a price in units, halves rounded up."""
+    return min(max(math.floor(units + 0.5), 0), PRICES - 1)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,11 @@ class ContentCutter:
         return CutContent(text, len(encoding))
 
 
+def with_evidence(content: CutContent, line: str) -> CutContent:
+    """The content after a line of evidence."""
+    return replace(content, text=f"{line}\n{content.text}")
+
+
 def cut_contents(contents: Sequence[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[CutContent]:
     """Cut each content to at most `limit` tokens, at a blank where there is one, in one batched tokenization."""
     return ContentCutter(tokenizer, limit).cut(contents)
@@ -125,12 +134,23 @@ def _before_blank(text: str, end: int) -> str:
     return cut.rstrip()
 
 
+class EvidenceWriter(Protocol):
+    """What writes a line of evidence for each book; see `evidence`."""
+
+    def lines(self, books: Sequence[Book]) -> list[str]:
+        """A line for each of n books."""
+
+
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Books to standardized prompts, their content cut to `content_tokens` tokens of `tokenizer`."""
+    """Books to standardized prompts, their content cut to `content_tokens` tokens of `tokenizer`.
+
+    `evidence` writes the first line of each content; it does not count as the book's own text.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     content_tokens: int
+    evidence: EvidenceWriter | None = None
 
     @cached_property
     def _cutter(self) -> ContentCutter:
@@ -138,7 +158,15 @@ class PromptBuilder:
 
     def contents(self, books: Iterable[Book]) -> list[CutContent]:
         """The cut content of each book; its text is empty where the book has none."""
-        return self._cutter.cut([book_content(book) for book in books])
+        books = list(books)
+        contents = self._cutter.cut([book_content(book) for book in books])
+        # A book without a word has no price, whatever others guess.
+        there = [number for number, content in enumerate(contents) if content.text]
+        if self.evidence is not None:
+            lines = self.evidence.lines([books[number] for number in there])
+            for number, line in zip(there, lines, strict=True):
+                contents[number] = with_evidence(contents[number], line)
+        return contents
 
     def prompts(self, books: Iterable[Book]) -> list[str]:
         """The standardized prompt of each book."""
