@@ -22,7 +22,7 @@ from .columns import to_book
 from .currencies import OtherCurrencyError, read_price
 from .errors import InputError
 from .money import PriceError, parse_price
-from .prompt import PromptBuilder, build_completion, build_prompt
+from .prompt import PromptBuilder, build_completion, build_prompt, with_evidence
 from .sources import open_catalog, row_mapping
 
 # Prices that a model can answer, in units.
@@ -184,9 +184,19 @@ def split_books(books: Iterable[PricedBook], seed: int = 0) -> dict[str, list[Pr
     return splits
 
 
-def prompt_rows(books: Sequence[PricedBook], builder: PromptBuilder, batch: int = 1000) -> Iterator[dict[str, str]]:
-    """TRL's prompt-completion rows: `{"prompt": …, "completion": "37"}`."""
+def prompt_rows(
+    books: Sequence[PricedBook], builder: PromptBuilder, *, lines: Sequence[str] | None = None, batch: int = 1000
+) -> Iterator[dict[str, str]]:
+    """TRL's prompt-completion rows: `{"prompt": …, "completion": "37"}`.
+
+    Args:
+        lines: evidence for each book, in place of the builder's own; see `evidence.training_lines`.
+    """
     for start in range(0, len(books), batch):
         part = books[start : start + batch]
-        for priced, content in zip(part, builder.contents(p.book for p in part), strict=True):
+        for number, (priced, content) in enumerate(
+            zip(part, builder.contents(p.book for p in part), strict=True), start
+        ):
+            if lines is not None:
+                content = with_evidence(content, lines[number])
             yield {"prompt": build_prompt(content.text), "completion": build_completion(priced.units)}

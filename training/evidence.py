@@ -79,7 +79,7 @@ class Evidence:
                 "not hold; train it again with its baselines"
             )
         self._settings = settings
-        self._baselines = baselines
+        self.baselines = baselines
 
     @classmethod
     def load(cls, settings: EvidenceSettings, folder: Path) -> Evidence:
@@ -95,10 +95,10 @@ class Evidence:
 
     def lines(self, books: Sequence[Book]) -> list[str]:
         """The evidence of each book, n lines."""
-        estimates = {name: self._baselines[name].predict(books) for name in self._settings.baselines}
+        estimates = {name: self.baselines[name].predict(books) for name in self._settings.baselines}
         prices = np.empty((len(books), 0))
         if self._settings.neighbours:
-            prices = _index(self._baselines).query(books, self._settings.neighbours).prices
+            prices = _index(self.baselines).query(books, self._settings.neighbours).prices
         return evidence_lines(prices, estimates)
 
 
@@ -131,7 +131,7 @@ def evidence_lines(prices: NDArray[np.float64], estimates: Mapping[str, NDArray[
 
     Example:
         >>> evidence_lines(np.array([[12.4, 8.0]]), {"neighbours": np.array([10.1])})
-        ['Evidence: similar $12 $8, estimates $10']
+        ['Evidence: similar $12$8, estimates $10']
     """
     lines = []
     for row, neighbours in enumerate(prices):
@@ -143,7 +143,8 @@ def evidence_lines(prices: NDArray[np.float64], estimates: Mapping[str, NDArray[
 
 
 def _amounts(values: ArrayLike) -> str:
-    return " ".join(f"${nearest_unit(value)}" for value in np.asarray(values, dtype=np.float64))
+    # No blanks between: two tokens an amount, as after "Answer: ".
+    return "".join(f"${nearest_unit(value)}" for value in np.asarray(values, dtype=np.float64))
 
 
 def _index(baselines: Mapping[str, Baseline]) -> NeighbourIndex:

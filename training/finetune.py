@@ -1,16 +1,23 @@
 """QLoRA fine-tuning: priced books in, a model folder out. Needs the extra `train`.
 
-Knows settings, data and TRL; what the trained adapter is good for, `loading` and `scoring` know.
+Knows settings, data, folders and their order; how a step is trained, `trainer` knows, and what the trained adapter is
+good for, `loading` and `scoring`. All that is made lies in a work folder beside the target until the model is whole, so
+that a run which was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 import logging
+import os
+import shutil
 import statistics
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,94 +25,299 @@ from .calibration import MIN_BOOKS, Calibration
 from .dataset import PricedBook, prompt_rows
 from .errors import InputError
 from .evaluation import price_errors
+from .evidence import Evidence, training_lines
 from .loading import choose_device, load_pricer, load_tokenizer
 from .measuring import book_distributions, measure_model
-from .model_folder import ModelFolder, PricerConfig, find_base, fingerprint_weights, new_folder
+from .model_folder import ModelFolder, PricerConfig, check_new, find_base, fingerprint_weights, move_folder
 from .presets import FinetuneSettings
 from .prompt import PromptBuilder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from trl import SFTTrainer
+
+    from .trainer import PriceTrainer
 
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """Priced books by split (`train`, `validation`, `calibration`, `test`), and what one unit of their prices is."""
+
+    splits: Mapping[str, Sequence[PricedBook]]
+    currency: str = "USD"
+    unit: float = 1.0
+    fingerprint: str | None = None
+
+
+@dataclass
+class TrainingRun:
+    """Where a run lies until its model is whole: beside the target, under a name that `--resume` finds again."""
+
+    out: Path
+    folder: ModelFolder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.work = self.out.parent / f".{self.out.name}.training"
+        self.folder = ModelFolder(self.work / "model")
+        self.checkpoints = self.work / "checkpoints"
+        self._mark = self.work / "made-from.json"
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an earlier run lies here that can go on."""
+        return self._mark.is_file()
+
+    def start(self, mark: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+        """Make the work folder, or find that of an interrupted run with the same settings and data.
+
+        Raises:
+            InputError: there is an interrupted run and neither flag says what to do with it, none to resume, or one of
+                other settings or data.
+        """
+        text = json.dumps(mark, indent=1, sort_keys=True)
+        if resume:
+            if not self.interrupted:
+                raise InputError(f"there is no interrupted training of {self.out}; start one without --resume")
+            if self._mark.read_text(encoding="utf-8") != text:
+                raise InputError(
+                    f"the interrupted training of {self.out} had other settings or data; give the same to --resume, or "
+                    "--overwrite to start anew"
+                )
+            return
+        if self.interrupted and not overwrite:
+            raise InputError(
+                f"an interrupted training of {self.out} can go on: pass --resume, or --overwrite to start anew"
+            )
+        shutil.rmtree(self.work, ignore_errors=True)
+        try:
+            self.folder.path.mkdir(parents=True)
+            self._mark.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{self.out} cannot be written ({error.strerror}); choose another place") from error
+
+    def finish(self) -> None:
+        """Put the model where it belongs, and remove everything else."""
+        move_folder(self.folder.path, self.out)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
 def finetune(
     settings: FinetuneSettings,
-    splits: Mapping[str, Sequence[PricedBook]],
+    data: TrainingData,
     out: Path,
     *,
-    currency: str = "USD",
-    unit: float = 1.0,
-    data_fingerprint: str | None = None,
+    baselines: bool = True,
     demonstration: bool = False,
+    track: Sequence[str] = (),
     device: str | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     say: Say = print,
+    progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
 ) -> dict[str, Any]:
     """Tune a base model on the training split and write the model folder, calibrated on the calibration split.
 
+    Under `accelerate launch` every process calls it alike; the first one writes.
+
     Args:
         settings: what to train and how.
-        splits: priced books by split: `train`, `calibration` and `test`.
+        data: the books.
         out: the model folder to make; it appears only when it is whole.
-        currency, unit: what one model dollar stands for.
+        baselines: fit the classic baselines into it; those that the prompts' evidence needs are fitted in any case.
+        track: where the curves go beside the report: `wandb`, `tensorboard`.
         device: where to train; the first GPU or the CPU where None.
-        say: where progress goes, a sentence at a time.
+        resume: go on after the last checkpoint of an interrupted run with the same settings and data.
+        overwrite: replace a model, or an interrupted run, that is there.
+        say: where sentences about the way go.
+        progress: called with the steps done, all steps, and the latest measures, after each step.
 
     Returns:
-        The report that is also written to `report/training.json`: settings, losses, parameter counts.
+        The report that is also written to `report/training.json`: settings, curves, parameter counts.
 
     Raises:
         InputError: unusable settings or base model, no training books, or an `out` that may not be written.
+        TrainingStoppedError: training cannot go on; says whether it can be resumed.
     """
-    _need_trainer()
-    if not splits.get("train"):
+    _need_trainer(track)
+    if not data.splits.get("train"):
         raise InputError("there are no books to train on; give a catalogue with more priced books")
-    with new_folder(out, overwrite) as work:
-        folder = ModelFolder(work)
-        base = find_base(settings.base_model, settings.base_revision)
-        tokenizer = load_tokenizer(base)
-        trainer = build_trainer(settings, base, tokenizer, splits["train"], folder.report, device)
-        trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-        say(f"training {trainable:,} LoRA parameters on {len(splits['train']):,} books")
-        result = trainer.train()
-        # The name that a user gave, not where it lies on this machine.
-        trainer.model.peft_config["default"].base_model_name_or_path = settings.base_model
-        trainer.model.save_pretrained(folder.adapter)
-        # peft's template of a card, with nothing filled in.
-        (folder.adapter / "README.md").unlink(missing_ok=True)
-        folder.report.mkdir(exist_ok=True)
-        report = {
-            "settings": settings.model_dump(),
-            "trainable_parameters": trainable,
-            "steps": result.global_step,
-            "train_loss": result.training_loss,
-            "losses": [
-                {key: entry[key] for key in ("step", "loss", "learning_rate") if key in entry}
-                for entry in trainer.state.log_history
-                if "loss" in entry
-            ],
-        }
-        (folder.report / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        folder.write_config(
+    check_new(out, overwrite)
+    from accelerate import PartialState
+
+    processes = PartialState(cpu=choose_device(device).type == "cpu")
+    base = find_base(settings.base_model, settings.base_revision)
+    run = TrainingRun(out)
+    if processes.is_main_process:
+        run.start({"settings": settings.model_dump(mode="json"), "data": data.fingerprint}, resume, overwrite)
+        _fit_baselines(run, settings, data, baselines, say)
+    processes.wait_for_everyone()
+    tokenizer = load_tokenizer(base)
+    rows, validation = _prompts(run, settings, data, tokenizer)
+    trainer = build_trainer(
+        settings, base, tokenizer, rows, run.checkpoints,
+        validation=validation, logging_dir=out.with_name(f"{out.name}-logs"), track=track, device=device,
+    )  # fmt: skip
+    report = _train(trainer, settings, data, run, resume, say if processes.is_main_process else _silent, progress)
+    if processes.is_main_process:
+        _write_weights(trainer, run.folder, settings)
+        run.folder.write_config(
             PricerConfig(
                 preset=settings.preset,
                 base_model=settings.base_model,
                 base_revision=settings.base_revision,
                 base_fingerprint=fingerprint_weights(base),
-                quantized=bool(settings.quantization.get("load_in_4bit")),
+                # Weights that were all tuned are no longer the rounded ones.
+                quantized=settings.quantized and settings.lora is not None,
                 content_tokens=settings.content_tokens,
-                currency=currency,
-                unit=unit,
-                data_fingerprint=data_fingerprint,
+                currency=data.currency,
+                unit=data.unit,
+                data_fingerprint=data.fingerprint,
                 demonstration=demonstration,
+                evidence=settings.recipe.evidence,
             )
         )
         del trainer
-        _calibrate(folder, splits.get("calibration", ()), device, say)
+        _calibrate(run.folder, data.splits.get("calibration", ()), device, say)
+        run.finish()
+    processes.wait_for_everyone()
     return report
+
+
+def _fit_baselines(run: TrainingRun, settings: FinetuneSettings, data: TrainingData, every: bool, say: Say) -> None:
+    """Fit the baselines, and estimate the training books out of fold where prompts carry evidence; once for a run."""
+    from .baselines import BASELINES
+    from .baselines.fitting import RESULTS, fit_baselines
+    from .baselines.out_of_fold import FOLDS, out_of_fold
+
+    evidence = settings.recipe.evidence
+    needed = evidence.needed if evidence else ()
+    kinds = {name: kind for name, kind in BASELINES.items() if every or name in needed}
+    if kinds and not (run.folder.baselines / RESULTS).is_file():
+        say(f"fitting {len(kinds)} baselines")
+        shutil.rmtree(run.folder.path)  # what a run that was killed left of them
+        fit_baselines(data.splits, run.folder.path, currency=data.currency, unit=data.unit, kinds=kinds)
+    if evidence and not _estimates_file(run).is_file():
+        say(f"estimating the training books out of fold, in {FOLDS} parts")
+        books = data.splits["train"]
+        estimates = out_of_fold(
+            {name: BASELINES[name] for name in evidence.baselines},
+            [priced.book for priced in books],
+            [priced.units for priced in books],
+        )
+        part = _estimates_file(run).with_suffix(".part")
+        part.write_text(json.dumps({name: values.tolist() for name, values in estimates.items()}), encoding="utf-8")
+        part.replace(_estimates_file(run))
+
+
+def _estimates_file(run: TrainingRun) -> Path:
+    return run.work / "out-of-fold.json"
+
+
+def _prompts(
+    run: TrainingRun, settings: FinetuneSettings, data: TrainingData, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[dict[str, str]], ValidationRows]:
+    """TRL's rows of the training split and of the validation split, each with the evidence that belongs to it."""
+    evidence, lines = None, None
+    if settings.recipe.evidence:
+        evidence = Evidence.load(settings.recipe.evidence, run.folder.baselines)
+        estimates = json.loads(_estimates_file(run).read_text(encoding="utf-8"))
+        lines = training_lines(settings.recipe.evidence, evidence.baselines, estimates)
+    plain = PromptBuilder(tokenizer, settings.content_tokens)
+    rows = list(prompt_rows(data.splits["train"], plain, lines=lines))
+    books = data.splits.get("validation", ())[: settings.recipe.validation_books]
+    told = PromptBuilder(tokenizer, settings.content_tokens, evidence)
+    return rows, ValidationRows(list(prompt_rows(books, told)), [priced.units for priced in books])
+
+
+@dataclass(frozen=True)
+class ValidationRows:
+    """Rows that are measured while training goes on, and their prices in units."""
+
+    rows: Sequence[Mapping[str, str]] = ()
+    units: Sequence[float] = ()
+
+
+def _train(
+    trainer: PriceTrainer,
+    settings: FinetuneSettings,
+    data: TrainingData,
+    run: TrainingRun,
+    resume: bool,
+    say: Say,
+    progress: Callable[[int, int, Mapping[str, float]], None] | None,
+) -> dict[str, Any]:
+    """Train to the end, writing report and curves on the way; what stops it leaves the last good checkpoint."""
+    import torch
+    from safetensors import SafetensorError
+
+    from .trainer import Progress, TrainingStoppedError, last_complete_checkpoint, plot_curves
+
+    trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+    report: dict[str, Any] = {
+        "settings": settings.model_dump(mode="json"),
+        "books": {name: len(books) for name, books in data.splits.items()},
+        "trainable_parameters": trainable,
+    }
+
+    def write(history: Sequence[Mapping[str, float]]) -> None:
+        names = ("step", "epoch", "loss", "learning_rate", "grad_norm", "eval_loss", "eval_mae")
+        report["curves"] = [
+            {name: entry[name] for name in names if name in entry}
+            for entry in history
+            if {"loss", "eval_loss", "eval_mae"} & set(entry)
+        ]
+        run.folder.report.mkdir(exist_ok=True)
+        (run.folder.report / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        plot_curves(report["curves"], run.folder.report / "training.png")
+
+    checkpoint = last_complete_checkpoint(run.checkpoints) if resume else None
+    kind = "LoRA parameters" if settings.lora is not None else "parameters"
+    say(
+        f"training {trainable:,} {kind} on {len(data.splits['train']):,} books"
+        + (f", from step {checkpoint.name.rpartition('-')[2]} on" if checkpoint else "")
+    )
+    trainer.add_callback(Progress(progress or (lambda *_: None), write))
+    start = time.perf_counter()
+    go_on = "the last good checkpoint is kept: go on with --resume"
+    try:
+        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            "the memory of the device is too small for this training: lower sft.per_device_train_batch_size and raise "
+            "sft.gradient_accumulation_steps as much"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise TrainingStoppedError(f"the training cannot be written ({error}); free some room; {go_on}") from error
+    except RuntimeError as error:
+        # What torch raises when a file cannot be written, and nothing tells it from other errors but its words.
+        if "PytorchStreamWriter" not in str(error) and "file write failed" not in str(error):
+            raise
+        raise TrainingStoppedError(f"the training cannot be written; free some room; {go_on}") from error
+    report |= {
+        "steps": result.global_step,
+        "train_loss": result.training_loss,
+        "seconds": round(time.perf_counter() - start, 1),
+        "best_step": trainer.state.best_global_step,
+        "best_mae": trainer.state.best_metric,
+    }
+    if trainer.is_world_process_zero():
+        write(trainer.state.log_history)
+    return report
+
+
+def _write_weights(trainer: PriceTrainer, folder: ModelFolder, settings: FinetuneSettings) -> None:
+    """The adapter, or the whole model with its tokenizer where all weights were trained."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if settings.lora is None:
+        model.save_pretrained(folder.weights)
+        trainer.processing_class.save_pretrained(folder.weights)
+        return
+    # The name that a user gave, not where it lies on this machine.
+    model.peft_config["default"].base_model_name_or_path = settings.base_model
+    model.save_pretrained(folder.adapter)
+    # peft's template of a card, with nothing filled in.
+    (folder.adapter / "README.md").unlink(missing_ok=True)
 
 
 def _calibrate(folder: ModelFolder, books: Sequence[PricedBook], device: str | None, say: Say) -> None:
@@ -138,11 +350,21 @@ def build_trainer(
     settings: FinetuneSettings,
     base: Path,
     tokenizer: PreTrainedTokenizerBase,
-    books: Sequence[PricedBook],
+    rows: Sequence[Mapping[str, str]],
     output: Path,
+    *,
+    validation: ValidationRows | None = None,
+    logging_dir: Path | None = None,
+    track: Sequence[str] = (),
     device: str | None = None,
-) -> SFTTrainer:
+) -> PriceTrainer:
     """TRL's trainer over an NF4 base with a fresh LoRA adapter, its loss on the completion only.
+
+    Args:
+        rows: prompts and completions to train on.
+        output: where checkpoints go.
+        validation: rows to measure; without any, nothing is measured on the way and no checkpoint is the best.
+        logging_dir, track: where and to what curves are sent.
 
     Raises:
         InputError: a setting that the libraries do not know or refuse.
@@ -150,12 +372,20 @@ def build_trainer(
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-    from trl import SFTConfig, SFTTrainer
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig, EarlyStoppingCallback, PrinterCallback
+    from trl import SFTConfig
 
+    from .trainer import PriceTrainer, as_float32
+
+    validation = validation or ValidationRows()
     chosen = choose_device(device)
     quantization = _build(BitsAndBytesConfig, "quantization", settings.quantization)
-    lora = _build(LoraConfig, "lora", {"task_type": "CAUSAL_LM", **settings.lora})
+    lora = None
+    if settings.lora is not None:
+        lora = _build(LoraConfig, "lora", {"task_type": "CAUSAL_LM", **settings.lora})
+    elif settings.quantized:
+        raise InputError("weights in 4 bits cannot all be trained; pass quantization.load_in_4bit=false with lora=null")
+    unvalidated = {"eval_strategy": "no", "load_best_model_at_end": False, "metric_for_best_model": None}
     arguments = _build(
         SFTConfig,
         "sft",
@@ -164,40 +394,55 @@ def build_trainer(
             "completion_only_loss": True,
             "activation_checkpointing": chosen.type != "cpu",
             "use_cpu": chosen.type == "cpu",
-            "logging_steps": 10,
-            "save_strategy": "no",
-            "report_to": "none",
-            "disable_tqdm": False,
+            "report_to": list(track) or "none",
+            "run_name": output.parent.name.removeprefix(".").removesuffix(".training"),
+            "restore_callback_states_from_checkpoint": True,
+            "disable_tqdm": True,
+            # A loss that is no number must be seen.
+            "logging_nan_inf_filter": False,
             **settings.sft,
+            **({} if validation.rows else unvalidated),
         },
     )
+    if logging_dir:
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(logging_dir))
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     try:
         model = AutoModelForCausalLM.from_pretrained(
             base,
-            dtype=torch.float32 if chosen.type == "cpu" else torch.bfloat16,
-            quantization_config=quantization if settings.quantization.get("load_in_4bit") else None,
-            device_map={"": chosen},
+            # All weights are trained in full precision; frozen ones need none.
+            dtype=torch.float32 if chosen.type == "cpu" or lora is None else torch.bfloat16,
+            quantization_config=quantization if settings.quantized else None,
+            # FSDP places the shards itself.
+            device_map=None if sharded else {"": arguments.device},
             use_safetensors=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
             f"the base model {settings.base_model} cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
-    rows = list(prompt_rows(books, PromptBuilder(tokenizer, settings.content_tokens)))
+    callbacks = []
+    if settings.recipe.early_stopping and validation.rows:
+        callbacks.append(EarlyStoppingCallback(settings.recipe.early_stopping))
     try:
-        trainer = SFTTrainer(
+        trainer = PriceTrainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=Dataset.from_list([dict(row) for row in rows]),
+            eval_dataset=Dataset.from_list([dict(row) for row in validation.rows]) if validation.rows else None,
             processing_class=tokenizer,
             peft_config=lora,
+            callbacks=callbacks,
+            target_width=settings.recipe.target_width,
+            price_jitter=settings.recipe.price_jitter,
+            validation=([row["prompt"] for row in validation.rows], validation.units),
         )
     except ValueError as error:  # such as target modules that the base model has not
         raise InputError(f"the settings do not fit the base model: {str(error).splitlines()[0]}") from error
-    # TRL casts the adapter to bfloat16 over a quantized base; its optimizer needs the precision of float32.
-    for parameter in trainer.model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
+    # It prints what the callbacks tell.
+    trainer.remove_callback(PrinterCallback)
+    if not sharded:  # which wants one type in each shard
+        as_float32(trainer.model)
     return trainer
 
 
@@ -212,11 +457,11 @@ def _build(kind: type, section: str, values: Mapping[str, Any]) -> Any:
         raise InputError(f"the {section} settings are refused: {str(error).splitlines()[0]}") from error
 
 
-def _need_trainer() -> None:
+def _need_trainer(track: Sequence[str]) -> None:
     """Say how to install what training needs, and keep the libraries' routine warnings from the user.
 
     Raises:
-        InputError: the extra `train` is not installed.
+        InputError: the extra `train`, or the one of a tracker, is not installed.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
@@ -226,3 +471,10 @@ def _need_trainer() -> None:
             import trl  # noqa: F401
     except ImportError as error:
         raise InputError(f"training needs the extra 'train' ({error}): pip install 'bookpricer[train]'") from error
+    for tracker, (module, extra) in {"wandb": ("wandb", "wandb"), "tensorboard": ("tensorboardX", "train")}.items():
+        if tracker in track and importlib.util.find_spec(module) is None:
+            raise InputError(f"tracking with {tracker} needs the extra '{extra}': pip install 'bookpricer[{extra}]'")
+
+
+def _silent(sentence: str) -> None:
+    pass

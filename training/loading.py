@@ -81,13 +81,19 @@ def load_pricer(name: str | Path, *, revision: str | None = None, device: str | 
     config = folder.config
     if not config.base_model:
         raise InputError(f"{name} holds baselines only, no language model; tune one with `bookpricer train`")
-    base = find_base(config.base_model, config.base_revision)
-    if fingerprint_weights(base) != config.base_fingerprint:
-        raise InputError(f"{name} was trained on another {config.base_model} than the one at hand; train it again")
-    model, tokenizer = load_base(base, choose_device(device))
+    if folder.weights.exists():
+        model, tokenizer = load_base(folder.weights, choose_device(device))
+        own = fingerprint_weights(folder.weights)
+    else:
+        base = find_base(config.base_model, config.base_revision)
+        if fingerprint_weights(base) != config.base_fingerprint:
+            raise InputError(f"{name} was trained on another {config.base_model} than the one at hand; train it again")
+        model, tokenizer = load_base(base, choose_device(device))
+        own = ""
     if config.quantized:
         round_to_nf4(model)
     if folder.adapter.exists():
+        own = fingerprint_weights(folder.adapter)
         from peft import PeftModel
 
         try:
@@ -97,8 +103,7 @@ def load_pricer(name: str | Path, *, revision: str | None = None, device: str | 
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise InputError(f"the adapter in {path} cannot be loaded ({_first_line(error)})") from error
     calibration = Calibration.load(folder.calibration) if folder.calibration.exists() else None
-    adapter = fingerprint_weights(folder.adapter) if folder.adapter.exists() else ""
-    fingerprint = f"{config.base_fingerprint[:16]}-{adapter[:16]}"
+    fingerprint = f"{config.base_fingerprint[:16]}-{own[:16]}"
     evidence = Evidence.load(config.evidence, folder.baselines) if config.evidence else None
     return Pricer(str(name), revision, path, model.eval(), tokenizer, config, calibration, fingerprint, evidence)
 

@@ -68,6 +68,11 @@ class ModelFolder:
         return self.path / "adapter"
 
     @property
+    def weights(self) -> Path:
+        """The whole language model, where all of its weights were tuned."""
+        return self.path / "model"
+
+    @property
     def calibration(self) -> Path:
         """The conformal calibration."""
         return self.path / "calibration.json"
@@ -229,15 +234,21 @@ def new_folder(target: Path, overwrite: bool = False, marker: str = "pricer.json
     try:
         work.chmod(0o755)
         yield work
-        if target.exists():
-            old = work.with_name(work.name + ".old")
-            target.rename(old)
-            work.rename(target)
-            shutil.rmtree(old)
-        else:
-            work.rename(target)
+        move_folder(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Give a folder the name `target`; a folder of that name is there until then, and removed after."""
+    if not target.exists():
+        source.rename(target)
+        return
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    target.rename(old)
+    source.rename(target)
+    shutil.rmtree(old)
 
 
 def check_new(target: Path, overwrite: bool, marker: str = "pricer.json") -> None:

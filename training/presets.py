@@ -2,7 +2,7 @@
 
 Settings keep the names of the libraries that read them: `quantization` is a `BitsAndBytesConfig`, `lora` a
 `LoraConfig`, `sft` a TRL `SFTConfig`. Only the libraries know which names exist; a wrong one is refused when they are
-built.
+built. What no library has is in `recipe`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import InputError
+from .evidence import EvidenceSettings
 
 # QLoRA as published (arXiv 2305.14314) with this method's settings.
 _PUBLISHED: dict[str, Any] = {
@@ -44,9 +45,21 @@ _PUBLISHED: dict[str, Any] = {
         "weight_decay": 0.001,
         "max_grad_norm": 0.3,
         "bf16": True,
-        "max_length": 224,
+        # The limit of the content bounds the length: nothing may cut the answer off.
+        "max_length": None,
         "seed": 42,
+        "logging_steps": 10,
+        # Shares of all steps. What validates is also saved, so that the best can be kept.
+        "eval_strategy": "steps",
+        "eval_steps": 0.1,
+        "save_strategy": "steps",
+        "save_steps": 0.1,
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_mae",
+        "greater_is_better": False,
     },
+    "recipe": {},
 }
 _OWN: dict[str, dict[str, Any]] = {
     "llama-3.2-1b": {"base_model": "meta-llama/Llama-3.2-1B"},
@@ -68,6 +81,29 @@ _OWN: dict[str, dict[str, Any]] = {
     },
 }
 PRESETS = tuple(_OWN)
+TRACKERS = ("wandb", "tensorboard")
+
+
+class Recipe(BaseModel):
+    """What this project adds to the published method; all of it off is that method.
+
+    Args:
+        evidence: what other methods' estimates stand in the prompts; None for the book's text alone.
+        target_width: standard deviation, in the logarithm of the price, of soft targets around the true price; 0 for
+            the true price alone.
+        price_jitter: standard deviation of the logarithm of a random factor by which, in every second row, all prices
+            of a prompt and its answer are multiplied; it teaches to read evidence whatever the level of prices.
+        early_stopping: validations without a better one after which training ends; None for never.
+        validation_books: at most so many books of the validation split are measured.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evidence: EvidenceSettings | None = None
+    target_width: float = Field(0.0, ge=0, le=2)
+    price_jitter: float = Field(0.0, ge=0, le=2)
+    early_stopping: int | None = Field(None, ge=1)
+    validation_books: int = Field(2000, ge=0)
 
 
 class FinetuneSettings(BaseModel):
@@ -77,8 +113,9 @@ class FinetuneSettings(BaseModel):
         base_model: `embedded`, a hub id or a folder.
         content_tokens: token limit of a book's content.
         quantization: `BitsAndBytesConfig` arguments.
-        lora: `LoraConfig` arguments.
+        lora: `LoraConfig` arguments; None trains all weights.
         sft: `SFTConfig` arguments.
+        recipe: what no library has.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
@@ -88,8 +125,14 @@ class FinetuneSettings(BaseModel):
     base_revision: str | None = None
     content_tokens: int
     quantization: dict[str, Any]
-    lora: dict[str, Any]
+    lora: dict[str, Any] | None
     sft: dict[str, Any]
+    recipe: Recipe = Recipe()
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the base is rounded to NF4 for training."""
+        return bool(self.quantization.get("load_in_4bit"))
 
 
 def load_settings(preset: str, config: Path | None = None, overrides: Sequence[str] = ()) -> FinetuneSettings:
@@ -133,6 +176,16 @@ def load_settings(preset: str, config: Path | None = None, overrides: Sequence[s
         raise InputError(
             f"the setting {'.'.join(map(str, first['loc']))!r} is wrong: {first['msg'].lower()}"
         ) from error
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuse a tracker that is not known.
+
+    Raises:
+        InputError: as said.
+    """
+    if unknown := set(names) - set(TRACKERS):
+        raise InputError(f"there is no tracker {sorted(unknown)[0]!r}; choose one of {', '.join(TRACKERS)}")
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

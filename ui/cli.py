@@ -264,7 +264,15 @@ def train(
     out: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder to make.")],
     preset: Annotated[str, typer.Option(help="embedded, llama-3.2-1b, llama-3.2-3b or llama-3.1-8b.")] = "embedded",
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings laid over the preset's.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, such as sft.max_steps=60.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, such as lora.r=16.")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings and stop.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    skip_baselines: Annotated[
+        bool, typer.Option("--skip-baselines", help="Fit only those that the model's prompts need.")
+    ] = False,
+    track: Annotated[
+        list[str] | None, typer.Option(help="Send the curves to wandb or tensorboard; nowhere if not given.")
+    ] = None,
     currency: CurrencyOption = "USD",
     unit: UnitOption = 1.0,
     seed: SeedOption = 0,
@@ -272,12 +280,18 @@ def train(
     as_json: JsonOption = False,
     device: DeviceOption = None,
 ) -> None:
-    """Tune a model to a priced catalogue with QLoRA."""
+    """Tune a model to a priced catalogue with QLoRA. Interrupted, it goes on with --resume."""
     from ..training.dataset import read_priced_books, split_books
     from ..training.model_folder import check_new
-    from ..training.presets import load_settings
+    from ..training.presets import check_trackers, load_settings
 
     settings = load_settings(preset, config, set_ or ())
+    if print_config:
+        import yaml
+
+        print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
+        return
+    check_trackers(track or ())
     check_new(out, overwrite)
     with _busy("reading the catalogue"):
         priced = read_priced_books(data, unit=unit)
@@ -286,12 +300,14 @@ def train(
     _say(f"{len(priced.books):,} priced books: {sizes}")
     for reason, count in priced.rejected.most_common():
         _say(f"left out {count:,}: {reason}")
-    from ..training.finetune import evaluate_split, finetune
+    from ..training.finetune import TrainingData, evaluate_split, finetune
 
-    finetune(
-        settings, splits, out, currency=priced.currency or currency, unit=priced.unit,
-        data_fingerprint=priced.fingerprint, device=device, overwrite=overwrite, say=_say,
-    )  # fmt: skip
+    read = TrainingData(splits, priced.currency or currency, priced.unit, priced.fingerprint)
+    with _training_progress() as progress:
+        finetune(
+            settings, read, out, baselines=not skip_baselines, track=track or (), device=device, resume=resume,
+            overwrite=overwrite, say=_say, progress=progress,
+        )  # fmt: skip
     errors = evaluate_split(out, splits, device=device)
     if as_json:
         _print_json({"model": str(out), "test": errors})
@@ -405,13 +421,13 @@ def embedded_build(
 
 
 def main() -> None:
-    """Run the command line; what a user can mend ends in one sentence and exit status 2."""
+    """Run the command line; errors end in one sentence: exit status 2 for wrong usage or input, 1 for a failed run."""
     _quiet_libraries()
     try:
         app()
     except BookPricerError as error:
         _err.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, InputError) else 1)
     except KeyboardInterrupt:
         _err.print("stopped")
         sys.exit(130)
@@ -559,3 +575,33 @@ def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=_err) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def _training_progress() -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
+    """A bar with the time left and the latest measures; it appears with the first step."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )  # fmt: skip
+    shown = {"loss": "loss", "eval_mae": "validation error"}
+    with Progress(*columns, console=_err) as bar:
+        task = None
+
+        def step(done: int, total: int, latest: Mapping[str, float]) -> None:
+            nonlocal task
+            words = ", ".join(f"{word} {latest[name]:.2f}" for name, word in shown.items() if name in latest)
+            if task is None:
+                task = bar.add_task(words, total=total)
+            bar.update(task, completed=done, description=words)
+
+        yield step

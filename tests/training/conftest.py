@@ -63,3 +63,18 @@ def _byte_level(texts: list[str], individual_digits: bool):
 def tokenizer_named(request) -> Callable:
     """A tokenizer by the name of its fixture, so that only the tests of the shared one are skipped without it."""
     return request.getfixturevalue
+
+
+@pytest.fixture(scope="session")
+def synthetic_books() -> Callable:
+    """Makes priced books of the synthetic catalogue: `synthetic_books(n, seed)`."""
+    from bookpricer.training.columns import to_book
+    from bookpricer.training.dataset import PricedBook
+    from bookpricer.training.money import parse_price
+    from bookpricer.training.synthetic import synthetic_records
+
+    def make(n: int, seed: int = 0) -> list:
+        priced = ((record, parse_price(record["price"])) for record in synthetic_records(2 * n, seed=seed))
+        return [PricedBook(to_book(record), units) for record, units in priced if 0.5 <= units < 999][:n]
+
+    return make

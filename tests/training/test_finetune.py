@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from bookpricer.training.book import Book
-from bookpricer.training.dataset import PricedBook, split_books
+from bookpricer.training.dataset import PricedBook, prompt_rows, split_books
 from bookpricer.training.errors import InputError
-from bookpricer.training.finetune import build_trainer, evaluate_split, finetune
+from bookpricer.training.finetune import TrainingData, build_trainer, evaluate_split, finetune
 from bookpricer.training.loading import load_pricer, load_tokenizer
 from bookpricer.training.model_folder import ModelFolder, find_base, fingerprint_weights
 from bookpricer.training.presets import load_settings
@@ -19,7 +19,13 @@ from bookpricer.training.prompt import PromptBuilder
 from bookpricer.training.scoring import PriceScorer
 
 BASE = os.environ.get("BOOKPRICER_TEST_BASE", "embedded")
-STEPS = [f"base_model={BASE}", "sft.max_steps=3", "sft.per_device_train_batch_size=4"]
+STEPS = [
+    f"base_model={BASE}",
+    "sft.max_steps=3",
+    "sft.per_device_train_batch_size=4",
+    "sft.load_best_model_at_end=false",
+]
+PUBLISHED = ["recipe.evidence=null", "recipe.target_width=0", "recipe.price_jitter=0"]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +42,15 @@ def splits() -> dict[str, list[PricedBook]]:
 
 @pytest.fixture(scope="module")
 def settings():
-    return load_settings("embedded", overrides=STEPS)
+    return load_settings("embedded", overrides=[*STEPS, *PUBLISHED])
 
 
 @pytest.fixture(scope="module")
 def trainer(settings, splits, tmp_path_factory):
     base = find_base(BASE)
-    return build_trainer(
-        settings, base, load_tokenizer(base), splits["train"], tmp_path_factory.mktemp("trainer"), device="cpu"
-    )
+    tokenizer = load_tokenizer(base)
+    rows = list(prompt_rows(splits["train"], PromptBuilder(tokenizer, settings.content_tokens)))
+    return build_trainer(settings, base, tokenizer, rows, tmp_path_factory.mktemp("trainer"), device="cpu")
 
 
 def test_only_the_lora_weights_are_trained_and_the_base_stays(trainer):
@@ -85,7 +91,13 @@ def model(settings, splits, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "model"
     before = fingerprint_weights(find_base(BASE))
     said = []
-    finetune(settings, splits, out, currency="VND", unit=1000, device="cpu", say=said.append)
+    steps = []
+    finetune(
+        settings, TrainingData(splits, "VND", 1000), out, baselines=False, device="cpu", say=said.append,
+        progress=lambda done, total, latest: steps.append((done, total)),
+    )  # fmt: skip
+    assert steps[0] == (0, 3) and steps[-1] == (3, 3)
+    assert not [path for path in out.parent.iterdir() if path != out], "no work folder stays"
     assert fingerprint_weights(find_base(BASE)) == before
     assert any("LoRA" in sentence for sentence in said)
     return out
@@ -139,9 +151,57 @@ def test_evaluates_on_the_test_split(model, splits):
 
 
 def test_a_failure_leaves_no_model_folder(splits, tmp_path):
-    broken = load_settings("embedded", overrides=[*STEPS, "lora.target_modules=[no_such_proj]"])
-    with pytest.raises(InputError):
-        finetune(broken, splits, tmp_path / "model", device="cpu")
-    assert not list(tmp_path.iterdir())
+    broken = load_settings("embedded", overrides=[*STEPS, *PUBLISHED, "lora.target_modules=[no_such_proj]"])
+    out = tmp_path / "model"
+    with pytest.raises(InputError, match="do not fit"):
+        finetune(broken, TrainingData(splits), out, baselines=False, device="cpu")
+    assert not out.exists()
+    with pytest.raises(InputError, match="pass --resume, or --overwrite"):
+        finetune(broken, TrainingData(splits), out, baselines=False, device="cpu")
+    with pytest.raises(InputError, match="other settings"):
+        finetune(broken.model_copy(update={"content_tokens": 9}), TrainingData(splits), out, resume=True, device="cpu")
+    with pytest.raises(InputError, match="no interrupted training"):
+        finetune(broken, TrainingData(splits), tmp_path / "other", resume=True, device="cpu")
     with pytest.raises(InputError, match="no books"):
-        finetune(broken, {"train": []}, tmp_path / "model", device="cpu")
+        finetune(broken, TrainingData({"train": []}), tmp_path / "empty", device="cpu")
+
+
+def test_all_weights_can_be_trained(splits, tmp_path):
+    whole = [*STEPS, *PUBLISHED, "lora=null"]
+    with pytest.raises(InputError, match="load_in_4bit=false"):
+        finetune(load_settings("embedded", overrides=whole), TrainingData(splits), tmp_path / "no", baselines=False)
+    settings = load_settings(
+        "embedded", overrides=[*whole, "quantization.load_in_4bit=false", "sft.learning_rate=1e-4"]
+    )
+    out = tmp_path / "model"
+    finetune(settings, TrainingData(splits), out, baselines=False, device="cpu")
+    folder = ModelFolder(out)
+    assert folder.weights.is_dir() and not folder.adapter.exists() and not folder.config.quantized
+    pricer = load_pricer(out, device="cpu")
+    before = load_file(find_base(BASE) / "model.safetensors")
+    after = pricer.model.state_dict()
+    changed = [name for name, weight in before.items() if not torch.equal(after[name], weight.float())]
+    assert any("mlp" in name for name in changed) and any("embed" in name for name in changed)
+    assert pricer.calibration and pricer.fingerprint != load_pricer("embedded", device="cpu").fingerprint
+
+
+@pytest.mark.slow
+def test_evidence_stands_in_the_prompts_of_training_and_of_pricing(splits, tmp_path):
+    """Learns from it: the description says nothing here that the neighbours' prices do not say better."""
+    evidence = {"neighbours": 4, "baselines": ["linear_regression", "neighbours"]}
+    settings = load_settings(
+        "embedded", overrides=[f"base_model={BASE}", "sft.max_steps=60", f"recipe.evidence={evidence}"]
+    )
+    out = tmp_path / "model"
+    finetune(settings, TrainingData(splits), out, baselines=False, device="cpu")
+    pricer = load_pricer(out, device="cpu")
+    prompts = pricer.prompt_builder().prompts(priced.book for priced in splits["test"])
+    assert all(prompt.partition("Content: ")[2].startswith("Evidence: similar $") for prompt in prompts)
+    assert sorted(path.name for path in (out / "baselines").iterdir() if path.is_dir() and path.name != "plots") == [
+        "linear_regression", "neighbours",
+    ]  # fmt: skip
+    errors = evaluate_split(out, splits, device="cpu")
+    assert errors["model"]["mae"] < 0.6 * errors["constant (median)"]["mae"]
+    (out / "baselines" / "neighbours" / "manifest.json").unlink()
+    with pytest.raises(InputError, match="baselines"):
+        load_pricer(out, device="cpu")
