@@ -205,3 +205,45 @@ def test_evidence_stands_in_the_prompts_of_training_and_of_pricing(splits, tmp_p
     (out / "baselines" / "neighbours" / "manifest.json").unlink()
     with pytest.raises(InputError, match="baselines"):
         load_pricer(out, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def llama_base(llama3, tmp_path_factory):
+    """Llama-3.2-1B's shape and its tokenizer, random weights, cut to two layers so that it fits anywhere."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=128_256, hidden_size=2048, intermediate_size=8192, num_hidden_layers=2, num_attention_heads=32,
+        num_key_value_heads=8, head_dim=64, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 500_000.0}, bos_token_id=128_000, eos_token_id=128_001,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("llama") / "base"
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    llama3.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["published", "evidence"])
+def test_llama_1b_takes_the_same_path(llama_base, splits, tmp_path, recipe):
+    """NF4, five steps, saved, read back and priced: nothing knows which preset it is."""
+    evidence = {"neighbours": 3, "baselines": ["linear_regression", "neighbours"]}
+    own = [f"recipe.evidence={evidence}", "recipe.target_width=0.2", "recipe.price_jitter=0.5"]
+    settings = load_settings(
+        "llama-3.2-1b",
+        overrides=[
+            f"base_model={llama_base}", "sft.max_steps=5", "sft.gradient_accumulation_steps=1", "sft.bf16=false",
+            "quantization.bnb_4bit_compute_dtype=float32", "recipe.validation_books=4", "sft.eval_steps=3",
+            "sft.save_steps=3", "content_tokens=32", *(own if recipe == "evidence" else ()),
+        ],
+    )  # fmt: skip
+    few = {**splits, "test": splits["test"][:4], "calibration": splits["calibration"][:20]}
+    out = tmp_path / "model"
+    finetune(settings, TrainingData(few), out, baselines=False, device="cpu")
+    pricer = load_pricer(out, device="cpu")
+    assert ModelFolder(out).config.quantized and pricer.calibration
+    report = json.loads((ModelFolder(out).report / "training.json").read_text())
+    assert report["steps"] == 5 and {entry["step"] for entry in report["curves"] if "eval_mae" in entry} == {3, 5}
+    errors = evaluate_split(out, few, device="cpu")
+    assert errors["model"]["n"] == 4 and np.isfinite(errors["model"]["mae"])
