@@ -66,18 +66,21 @@ _OWN: dict[str, dict[str, Any]] = {
     "llama-3.2-3b": {"base_model": "meta-llama/Llama-3.2-3B"},
     "llama-3.1-8b": {"base_model": "meta-llama/Llama-3.1-8B"},
     # A model of a few million parameters: float32 is faster on most CPUs, batches are cheap, and it needs more change.
+    # What it reads, and how it learns, is what helped a small price history most: docs/training-log.md.
     "embedded": {
         "base_model": "embedded",
+        "content_tokens": 64,
         "quantization": {"bnb_4bit_compute_dtype": "float32"},
         "lora": {"r": 16, "lora_alpha": 32, "lora_dropout": 0.05},
         "sft": {
             "per_device_train_batch_size": 16,
             "gradient_accumulation_steps": 1,
             "learning_rate": 2e-3,
-            "num_train_epochs": 3,
+            "num_train_epochs": 8,
             "max_grad_norm": 1.0,
             "bf16": False,
         },
+        "recipe": {"evidence": {}, "target_width": 0.3, "price_jitter": 0.7},
     },
 }
 PRESETS = tuple(_OWN)
@@ -91,8 +94,8 @@ class Recipe(BaseModel):
         evidence: what other methods' estimates stand in the prompts; None for the book's text alone.
         target_width: standard deviation, in the logarithm of the price, of soft targets around the true price; 0 for
             the true price alone.
-        price_jitter: standard deviation of the logarithm of a random factor by which, in every second row, all prices
-            of a prompt and its answer are multiplied; it teaches to read evidence whatever the level of prices.
+        price_jitter: standard deviation of the logarithm of a random factor by which, in most rows, all prices of a
+            prompt and its answer are multiplied; it teaches to read evidence whatever the level of prices.
         early_stopping: validations without a better one after which training ends; None for never.
         validation_books: at most so many books of the validation split are measured.
     """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _COMPLETE = "complete"
 _IGNORED = -100
 # Share of a batch's rows whose prices are multiplied.
-_JITTERED = 0.5
+_JITTERED = 0.7
 
 
 class TrainingStoppedError(BookPricerError):
@@ -42,8 +42,8 @@ class PriceTrainer(SFTTrainer):
     Args:
         target_width: standard deviation, in the logarithm of the price, of the targets around the true price; 0 for
             the true price alone.
-        price_jitter: standard deviation of the logarithm of a factor, drawn anew for every second row of each batch,
-            by which all prices of a prompt and its answer are multiplied alike. With both 0 the loss is TRL's own.
+        price_jitter: standard deviation of the logarithm of a factor, drawn anew for most rows of each batch, by
+            which all prices of a prompt and its answer are multiplied alike. With both 0 the loss is TRL's own.
         validation: standardized prompts and their prices in units; measured at each evaluation as `eval_mae`.
         kwargs: as `SFTTrainer` takes them.
 

@@ -195,7 +195,7 @@ def prepare(
     unit: Annotated[
         float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")
     ] = 1.0,
-    preset: Annotated[str, typer.Option(help="Whose tokenizer and token limit to use.")] = "embedded",
+    preset: Annotated[str, typer.Option(help="Whose tokenizer counts and cuts.")] = "embedded",
     tokenizer: Annotated[str | None, typer.Option(help="Another tokenizer: its file, folder or hub id.")] = None,
     min_tokens: Annotated[
         int | None,
@@ -242,7 +242,7 @@ def prepare(
         report = preparing.prepare(
             catalog, out,
             preparing.PrepareSettings(
-                tokenizer_file, settings.content_tokens, min_tokens, named, unit, seed, balance,
+                tokenizer_file, min_tokens=min_tokens, currency=named, unit=unit, seed=seed, balance=balance,
             ),
             source=source if is_hub_id(source) else None, overwrite=overwrite, workers=workers or os.cpu_count() or 1,
             progress=advance, say=_say,

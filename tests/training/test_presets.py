@@ -97,7 +97,7 @@ def test_names_the_presets_where_one_is_unknown(preset):
 @pytest.mark.parametrize(
     "override",
     [
-        "lora.r", "", "=5", " =5", "learning_rate=5", "lora=5", "lora=", "content_tokens=many", "content_tokens=1.5",
+        "lora.r", "", "=5", " =5", "learning_rate=5", "lora=5", "content_tokens=many", "content_tokens=1.5",
         "base_model=[1]", "sft.x=[1", "sft.x={", "sft.x=\x00", "sft.x=2020-13-45", "sft.x=: :", "preset.x=1",
     ],
 )  # fmt: skip
