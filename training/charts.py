@@ -36,7 +36,7 @@ svg.chart .point { fill: var(--mark); fill-opacity: .45; }
 """
 # What no XML file may hold.
 _NO_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 12.0, 40.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 18.0, 12.0, 40.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import charts
 from .book import Book
-from .cleaning import book_content
+from .cleaning import book_content, clean_text
 from .evaluation import share_interval
 from .evaluation_report import shown_method
 from .predictions import Predictions
@@ -34,15 +34,17 @@ def render_page(report: Mapping[str, Any], predictions: Predictions, books: Sequ
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, share=_share, ratio=_ratio)
+    environment.filters.update(number=_number, signed=_signed, share=_share, ratio=_ratio)
     created = datetime.fromisoformat(report["created"]).astimezone(UTC)
     shown = shown_method(predictions)
-    others = sorted((name for name in report["methods"] if name != shown), key=lambda n: report["methods"][n]["mae"])
+    order = sorted(report["methods"], key=lambda name: report["methods"][name]["mae"])
+    others = [name for name in order if name != shown]
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         report=report,
         methods=report["methods"],
         shown=shown,
         row=report["methods"][shown],
+        order=order,
         others=others,
         compared=[shown, *others[:3]],
         verdict=_verdict(report),
@@ -62,7 +64,7 @@ def _charts(report: Mapping[str, Any], predictions: Predictions, shown: str, oth
         "errors": charts.bars(
             [_error_bar(methods[name], "mark" if name == shown else "rest") for name in order],
             label="Mean absolute error of each method", x_title=f"mean absolute error, {money}",
-            aim=methods[shown]["mae"], name_width=172,
+            aim=methods[shown]["mae"], name_width=188,
         )
     }  # fmt: skip
     for place, name in zip(("scatter", "other_scatter"), (shown, *others[:1]), strict=False):
@@ -83,7 +85,7 @@ def _charts(report: Mapping[str, Any], predictions: Predictions, shown: str, oth
         drawn["bands"] = charts.bars(
             [_coverage_bar(band, shown) for band in report["bands"]],
             label="Share of prices that the intervals hold, by price", aim=report["coverage"], percent=True,
-            x_title=f"share held, by actual price in {money}", name_width=92,
+            x_title=f"share held, by actual price in {money}", name_width=102,
         )  # fmt: skip
     if curve := row["confidence_curve"]:
         drawn["confidence"] = charts.reliability(
@@ -115,13 +117,14 @@ def _miss(
 ) -> dict[str, Any]:
     """One book that the method shown is far off at, and what the others said of it."""
     answers = predictions.answers
-    text = book_content(books[number])
+    lines = book_content(books[number]).split("\n")
     # The title stands above already.
-    text = text.removeprefix(predictions.titles[number]).strip()
+    if (title := clean_text(predictions.titles[number])) and lines[0].startswith(title):
+        lines = lines[1:]
+    text = " · ".join(lines)
     interval = answers[shown].intervals.get(predictions.coverage)
     return {
         "title": predictions.titles[number] or "(no title)",
-        "category": predictions.categories[number],
         "actual": float(predictions.actual[number]),
         "price": float(answers[shown].prices[number]),
         "interval": None if interval is None else interval[number].tolist(),
@@ -153,6 +156,10 @@ def _money_name(report: Mapping[str, Any]) -> str:
 
 def _number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+,.2f}".replace("-", "−")
 
 
 def _share(value: float | None, digits: int = 0) -> str:

@@ -383,7 +383,11 @@ def evaluate(
     if as_json:
         _print_json(contract(figures))
     else:
-        _out.print(_measures_table(contract(figures), len(read.books), config.currency, config.unit))
+        _out.print(_measures_table(figures["methods"], len(read.books), config.currency, config.unit))
+        for name, row in figures["methods"].items():
+            if row["coverage"] is not None:
+                held = f"{row['coverage']:.0%} of prices and are {row['interval_width']:.2f} wide on average"
+                _out.print(f"The {coverage:.0%} intervals of {name} hold {held}.", highlight=False)
     if target:
         save_report(target, figures, predictions, [priced.book for priced in read.books])
         if not as_json:
@@ -543,14 +547,9 @@ def _measures_table(rows: Mapping[str, Mapping[str, Any]], n: int, currency: str
     table.add_column("Method")
     for column in ("Mean", "Median", "RMSLE", "R²", "Hit rate"):
         table.add_column(column, justify="right", no_wrap=True)
-    intervals = any(row.get("coverage") is not None for row in rows.values())
-    for column in ("Intervals hold", "Width") if intervals else ():
-        table.add_column(column, justify="right", no_wrap=True)
     for name, row in rows.items():
         r2 = "–" if row["r2"] is None else f"{row['r2']:.2f}"
         cells = [f"{row['mae']:.2f}", f"{row['median_ae']:.2f}", f"{row['rmsle']:.3f}", r2, f"{row['hit_rate']:.0%}"]
-        if row.get("coverage") is not None:
-            cells += [f"{row['coverage']:.0%}", f"{row['interval_width']:.2f}"]
         table.add_row(name, *cells)
     return table
 
