@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_intervals_of_higher_levels_hold_more_and_hold_those_of_lower(seed):
     answers = Answers.of_distributions(made, actual, Calibration.fit(*distributions(40, seed + 1)), LEVELS)
     rows = [interval_errors(answers.intervals[level], actual) for level in LEVELS]
     assert [row["coverage"] for row in rows] == sorted(row["coverage"] for row in rows)
-    for lower, higher in zip(LEVELS, LEVELS[1:], strict=False):
+    for lower, higher in pairwise(LEVELS):
         inner, outer = answers.intervals[lower], answers.intervals[higher]
         assert (outer[:, 0] <= inner[:, 0]).all() and (inner[:, 1] <= outer[:, 1]).all()
 
