@@ -58,9 +58,11 @@ def render_page(report: Mapping[str, Any], predictions: Predictions, books: Sequ
 
 
 def _charts(report: Mapping[str, Any], predictions: Predictions, shown: str, others: Sequence[str]) -> dict[str, str]:
+    """All charts by name, empty where there is nothing to draw."""
     methods, money = report["methods"], _money_name(report)
     order = sorted(methods, key=lambda name: methods[name]["mae"])
-    drawn = {
+    drawn = dict.fromkeys(("other_scatter", "calibration", "bands", "confidence"), "")
+    drawn |= {
         "errors": charts.bars(
             [_error_bar(methods[name], "mark" if name == shown else "rest") for name in order],
             label="Mean absolute error of each method", x_title=f"mean absolute error, {money}",
@@ -155,7 +157,8 @@ def _money_name(report: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
+    # Adding 0 makes 0 of a rounded -0.
+    return "–" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
 
 
 def _signed(value: float | None) -> str:

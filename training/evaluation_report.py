@@ -52,6 +52,7 @@ def build_report(
     *,
     model: str,
     data: str,
+    split: str | None = None,
     left_out: Mapping[str, int] | None = None,
     created: datetime | None = None,
 ) -> dict[str, Any]:
@@ -61,6 +62,7 @@ def build_report(
         predictions: what the methods answered.
         config: what the model folder says about itself.
         model, data: names for people.
+        split: the part of a prepared folder that was measured with; None where all of the data was.
         left_out: how many records of the data each rule took.
         created: when; now where None.
 
@@ -86,6 +88,7 @@ def build_report(
         },
         "data": {
             "name": data,
+            "split": split,
             "books": len(predictions.actual),
             "fingerprint": predictions.fingerprint,
             "left_out": dict(left_out or {}),

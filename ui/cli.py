@@ -378,8 +378,9 @@ def evaluate(
     with _progress("pricing", len(methods) * len(read.books)) as advance:
         predictions = ask_methods(methods, read.books, coverage=coverage, progress=advance)
     figures = build_report(
-        predictions, config, model=_folder_name(model), data=_folder_name(data), left_out=read.rejected
-    )
+        predictions, config, model=_folder_name(model), data=_folder_name(data),
+        split="test" if data.is_dir() else None, left_out=read.rejected,
+    )  # fmt: skip
     if as_json:
         _print_json(contract(figures))
     else:
