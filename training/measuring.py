@@ -1,41 +1,121 @@
-"""Measures all that a model folder holds on priced books: its language model and its baselines."""
+"""Asks all that a model folder prices books with about priced books: its language model and its baselines.
+
+A method is one entry in `load_methods`. Knows model folders; the figures are for `evaluation` and `evaluation_report`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .baselines import load_baselines
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .baselines import Baseline, load_baselines
+from .baselines.features import named_categories
 from .dataset import PricedBook
-from .evaluation import interval_errors, price_errors
+from .errors import InputError
+from .estimate import DEFAULT_COVERAGE
+from .evaluation import LEVELS, Measures, interval_errors, price_errors
 from .model_folder import ModelFolder
+from .predictions import Answers, Predictions
 
 if TYPE_CHECKING:
     from .distribution import PriceDistribution
     from .loading import Pricer
 
-Measures = dict[str, float | None]
+LLM = "llm"
+Progress = Callable[[int], None]
+
+# Books whose distributions are in memory together, and the characters of a title that a row keeps.
+_PART, _TITLE_CHARACTERS = 2000, 200
 
 
-def measure_folder(
-    model: Path, books: Sequence[PricedBook], *, coverage: float = 0.8, device: str | None = None
-) -> dict[str, Measures]:
-    """Method -> `n, mae, median_ae, rmsle, r2, hit_rate, coverage, interval_width`, in units.
+@dataclass(frozen=True)
+class Method:
+    """Something loaded that prices books.
 
-    The language model is called `llm`, and is left out of a folder that has none. `coverage` (the share of prices that
-    the intervals hold) and `interval_width` are None where a method gives no calibrated interval.
+    Args:
+        name, title: for programs, and for people.
+        answer: gives its answers for books at intervals of the levels asked for, tells its progress in books, and sees
+            what the methods before it answered.
+    """
+
+    name: str
+    title: str
+    answer: Callable[[Sequence[PricedBook], Sequence[float], Mapping[str, Answers], Progress], Answers]
+
+
+def load_methods(model: Path, *, device: str | None = None) -> list[Method]:
+    """Load all that a model folder can price books with, in the order of tables. What it has not is left out.
 
     Raises:
-        InputError: a model or baseline that cannot be read, or was changed.
+        InputError: a model or baseline that cannot be read, or was changed, or nothing that prices books at all.
     """
     folder = ModelFolder(model)
-    rows = {"llm": measure_model(model, books, coverage=coverage, device=device)} if folder.config.base_model else {}
-    return rows | measure_baselines(model, books)
+    methods = [
+        Method(name, baseline.title, partial(_ask_baseline, baseline))
+        for name, baseline in load_baselines(folder.baselines).items()
+    ]
+    if folder.config.base_model:
+        from .loading import load_pricer
+
+        methods.insert(0, Method(LLM, "Language model", partial(_ask_pricer, load_pricer(model, device=device))))
+    if not methods:
+        raise InputError(
+            f"{model} holds nothing to measure; fit something with `bookpricer baselines` or `bookpricer train`"
+        )
+    return methods
+
+
+def ask_methods(
+    methods: Sequence[Method],
+    books: Sequence[PricedBook],
+    *,
+    coverage: float = DEFAULT_COVERAGE,
+    progress: Progress = lambda books: None,
+) -> Predictions:
+    """What each method answers for each book.
+
+    Args:
+        coverage: the share of true prices that the calibrated intervals should hold; others are asked for beside it.
+        progress: called with the number of books that a method has priced since the last call.
+
+    Raises:
+        InputError: no books, or a method that gives something else than a price.
+    """
+    levels = sorted({*LEVELS, coverage})
+    answers: dict[str, Answers] = {}
+    for method in methods:
+        answers[method.name] = method.answer(books, levels, answers, progress)
+        if wrong := int((~np.isfinite(answers[method.name].prices)).sum()):
+            raise InputError(f"{method.title} gives no price for {wrong:,} of {len(books):,} books; fit it again")
+    titles = {method.name: method.title for method in methods}
+    return replace(without_answers(books, coverage), answers=answers, method_titles=titles)
+
+
+def without_answers(books: Sequence[PricedBook], coverage: float = DEFAULT_COVERAGE) -> Predictions:
+    """The rows of an evaluation before any method is asked.
+
+    Raises:
+        InputError: no books.
+    """
+    if not books:
+        raise InputError("there are no books to measure with; name a catalogue with prices")
+    return Predictions(
+        ids=[priced.book.parent_asin for priced in books],
+        titles=[priced.book.title[:_TITLE_CHARACTERS] for priced in books],
+        categories=[next(iter(named_categories(priced.book)), None) for priced in books],
+        actual=np.array([priced.units for priced in books], dtype=np.float64),
+        coverage=coverage,
+    )
 
 
 def measure_model(
-    model: Path, books: Sequence[PricedBook], *, coverage: float = 0.8, device: str | None = None
+    model: Path, books: Sequence[PricedBook], *, coverage: float = DEFAULT_COVERAGE, device: str | None = None
 ) -> Measures:
     """Errors of a folder's language model, and of its intervals at `coverage` where it is calibrated.
 
@@ -44,33 +124,63 @@ def measure_model(
     """
     from .loading import load_pricer
 
-    pricer = load_pricer(model, device=device)
-    distributions = book_distributions(pricer, books)
-    actual = [priced.units for priced in books]
-    row: Measures = {**price_errors([distribution.median for distribution in distributions], actual)}
-    if pricer.calibration is None:
+    answers = _ask_pricer(load_pricer(model, device=device), books, [coverage], {})
+    return measures(answers, [priced.units for priced in books], coverage)
+
+
+def measures(answers: Answers, actual: ArrayLike, coverage: float) -> Measures:
+    """`n, mae, median_ae, rmsle, r2, hit_rate, coverage, interval_width`, in units, of one method's answers.
+
+    `coverage` (the share of prices that the intervals hold) and `interval_width` are None without calibrated intervals.
+    """
+    row = price_errors(answers.prices, actual)
+    if coverage not in answers.intervals:
         return {**row, "coverage": None, "interval_width": None}
-    return {**row, **interval_errors(distributions, actual, pricer.calibration, coverage)}
+    return {**row, **interval_errors(answers.intervals[coverage], actual)}
 
 
-def book_distributions(pricer: Pricer, books: Sequence[PricedBook]) -> list[PriceDistribution]:
-    """A loaded pricer's price distribution for each book, in the order of the books."""
-    from .scoring import PriceScorer
-
-    builder = pricer.prompt_builder()
-    scorer = PriceScorer(pricer.model, pricer.tokenizer)
-    return scorer.price_distributions(builder.prompts(priced.book for priced in books))
-
-
-def measure_baselines(model: Path, books: Sequence[PricedBook]) -> dict[str, Measures]:
-    """Errors of every baseline in a model folder.
+def book_distributions(
+    pricer: Pricer, books: Sequence[PricedBook], progress: Progress | None = None
+) -> list[PriceDistribution]:
+    """A loaded pricer's price distribution for each book, in the order of the books.
 
     Raises:
-        InputError: a baseline that cannot be read, or was changed.
+        InputError: a model whose answers are no probabilities, such as one with NaN among its weights.
     """
-    actual = [priced.units for priced in books]
-    rows: dict[str, Measures] = {}
-    for name, baseline in load_baselines(ModelFolder(model).baselines).items():
-        predicted = baseline.predict([priced.book for priced in books])
-        rows[name] = {**price_errors(predicted, actual), "coverage": None, "interval_width": None}
-    return rows
+    from .scoring import PriceScorer
+
+    prompts = pricer.prompt_builder().prompts(priced.book for priced in books)
+    try:
+        return PriceScorer(pricer.model, pricer.tokenizer).price_distributions(prompts, progress)
+    except ValueError as error:
+        raise InputError(f"{pricer.name} gives no usable prices ({error}); train it again") from error
+
+
+def _ask_pricer(
+    pricer: Pricer,
+    books: Sequence[PricedBook],
+    levels: Sequence[float],
+    others: Mapping[str, Answers],
+    progress: Progress | None = None,
+) -> Answers:
+    parts = [books[start : start + _PART] for start in range(0, len(books), _PART)]
+    return Answers.join(
+        [
+            Answers.of_distributions(
+                book_distributions(pricer, part, progress), [p.units for p in part], pricer.calibration, levels
+            )
+            for part in parts
+        ]
+    )
+
+
+def _ask_baseline(
+    baseline: Baseline,
+    books: Sequence[PricedBook],
+    levels: Sequence[float],
+    others: Mapping[str, Answers],
+    progress: Progress,
+) -> Answers:
+    prices = baseline.predict([priced.book for priced in books])
+    progress(len(books))
+    return Answers(prices)

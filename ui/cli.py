@@ -22,6 +22,7 @@ from ..training.errors import BookPricerError, InputError
 if TYPE_CHECKING:
     from ..chains.pricing import PricingChain
     from ..training.estimate import PriceEstimate
+    from ..training.evaluation import Measures
 
 app = typer.Typer(
     name="bookpricer",
@@ -356,27 +357,58 @@ def evaluate(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A prepared folder (its test split), or a priced catalogue (all).")
     ],
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the report goes; the model folder's report/ if not given.")
+    ] = None,
     coverage: CoverageOption = 0.8,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
 ) -> None:
-    """Measure a model and the baselines in its folder on priced books."""
+    """Measure a model and the baselines in its folder on priced books, and write a report with figures and charts."""
     from ..training.baselines.data import read_test_books
-    from ..training.measuring import measure_folder
+    from ..training.evaluation_report import PAGE, build_report, check_report, contract, own_folder, save_report
+    from ..training.measuring import ask_methods, load_methods, without_answers
     from ..training.model_folder import ModelFolder, find_model
 
     path = find_model(model)
     config = ModelFolder(path).config
     with _busy("reading the books"):
-        books = read_test_books(data, currency=config.currency, unit=config.unit)
-    with _busy(f"pricing {len(books):,} books"):
-        rows = measure_folder(path, books, coverage=coverage, device=device)
-    if not rows:
-        raise InputError(f"{model} holds nothing to measure; fit something with `bookpricer baselines` or `train`")
+        read = read_test_books(data, currency=config.currency, unit=config.unit)
+    for reason, count in read.rejected.most_common():
+        _say(f"left out {count:,}: {reason}")
+    target = report or own_folder(model)
+    if target is None:
+        _say("no report is written, since the model is not in a folder of yours; pass --report DIR for one")
+    else:
+        try:
+            check_report(target, without_answers(read.books).fingerprint, overwrite)
+        except InputError as error:
+            if report:
+                raise
+            # Only what was asked for must not fail for its sake.
+            _say(f"no report is written: {error}")
+            target = None
+    with _busy("loading the methods"):
+        methods = load_methods(path, device=device)
+    with _progress("pricing", len(methods) * len(read.books)) as advance:
+        predictions = ask_methods(methods, read.books, coverage=coverage, progress=advance)
+    figures = build_report(
+        predictions, config, model=_folder_name(model), data=_folder_name(data),
+        split="test" if data.is_dir() else None, left_out=read.rejected,
+    )  # fmt: skip
     if as_json:
-        _print_json(rows)
-        return
-    _out.print(_measures_table(rows, len(books), config.currency, config.unit))
+        _print_json(contract(figures))
+    else:
+        _out.print(_measures_table(figures["methods"], len(read.books), config.currency, config.unit))
+        for name, row in figures["methods"].items():
+            if row["coverage"] is not None:
+                held = f"{row['coverage']:.0%} of prices and are {row['interval_width']:.2f} wide on average"
+                _out.print(f"The {coverage:.0%} intervals of {name} hold {held}.", highlight=False)
+    if target:
+        save_report(target, figures, predictions, [priced.book for priced in read.books])
+        if not as_json:
+            _out.print(f"the report is in {target / PAGE}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -469,7 +501,12 @@ def _read_book(argument: str) -> Any:
     return text
 
 
-def _references(actual: list[float]) -> dict[str, dict[str, float]]:
+def _folder_name(given: str | Path) -> str:
+    """What a model or a catalogue is called, without where it lies on this machine."""
+    return Path(given).expanduser().resolve().name if Path(given).expanduser().exists() else str(given)
+
+
+def _references(actual: list[float]) -> dict[str, Measures]:
     """What no knowledge of the books reaches: their median price for each, and a random price."""
     import numpy as np
 
@@ -527,14 +564,9 @@ def _measures_table(rows: Mapping[str, Mapping[str, Any]], n: int, currency: str
     table.add_column("Method")
     for column in ("Mean", "Median", "RMSLE", "R²", "Hit rate"):
         table.add_column(column, justify="right", no_wrap=True)
-    intervals = any(row.get("coverage") is not None for row in rows.values())
-    for column in ("Intervals hold", "Width") if intervals else ():
-        table.add_column(column, justify="right", no_wrap=True)
     for name, row in rows.items():
-        cells = [f"{row['mae']:.2f}", f"{row['median_ae']:.2f}", f"{row['rmsle']:.3f}", f"{row['r2']:.2f}"]
-        cells.append(f"{row['hit_rate']:.0%}")
-        if row.get("coverage") is not None:
-            cells += [f"{row['coverage']:.0%}", f"{row['interval_width']:.2f}"]
+        r2 = "–" if row["r2"] is None else f"{row['r2']:.2f}"
+        cells = [f"{row['mae']:.2f}", f"{row['median_ae']:.2f}", f"{row['rmsle']:.3f}", r2, f"{row['hit_rate']:.0%}"]
         table.add_row(name, *cells)
     return table
 

@@ -1,7 +1,6 @@
 """The front end as a user has it: the real command line, a real server, a real browser."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,17 +16,6 @@ playwright_api = pytest.importorskip("playwright.sync_api")
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)  # fmt: skip
 # Loading the model takes a while on a slow machine.
 PATIENCE_MS = 120_000
 
@@ -72,16 +60,6 @@ def wait_for(server: subprocess.Popen, url: str, log: Path) -> None:
         except OSError:
             time.sleep(0.5)
     pytest.fail(f"the server did not answer: {log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright_api.Browser"]:
-    if not CHROMIUM:
-        pytest.skip("needs chromium")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[(1280, 800, "light"), (420, 900, "dark")], ids=["wide-light", "narrow-dark"])

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -68,8 +69,8 @@ def test_results_are_those_that_scikit_learn_computes(model):
         assert {key: row[key] for key in expected} == pytest.approx(expected)
         low, high = row["mae_interval"]
         assert low <= row["mae"] <= high and high - low < 3 * row["mae"]
-        plot = (model / "baselines" / "plots" / f"{name}.png").read_bytes()
-        assert plot.startswith(b"\x89PNG")
+        plot = ElementTree.parse(model / "baselines" / "plots" / f"{name}.svg").getroot()
+        assert len(list(plot.iter("{http://www.w3.org/2000/svg}circle"))) == len(actual)
 
 
 def test_evaluate_measures_every_baseline_on_books_from_elsewhere(run, model, tmp_path):

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from ..book import Book
 from ..columns import to_book
-from ..dataset import MAX_UNITS, MIN_UNITS, SPLITS, PricedBook, read_priced_books, split_books
+from ..dataset import MAX_UNITS, MIN_UNITS, SPLITS, PricedBook, PricedBooks, read_priced_books, split_books
 from ..errors import InputError
 
 
@@ -43,20 +43,20 @@ def read_data(path: Path, *, currency: str = "USD", unit: float = 1.0, seed: int
     return SplitBooks(split_books(priced.books, seed), currency, unit, priced.fingerprint)
 
 
-def read_test_books(path: Path, *, currency: str = "USD", unit: float = 1.0) -> list[PricedBook]:
-    """The test split of a prepared folder, or all books of a priced catalogue.
+def read_test_books(path: Path, *, currency: str = "USD", unit: float = 1.0) -> PricedBooks:
+    """The test split of a prepared folder, or all books of a priced catalogue and what was left out of it.
 
     Raises:
         InputError: no such source, no usable book in it, or prices in another currency or unit.
     """
     if not path.is_dir():
-        return read_priced_books(path, unit=unit).books
+        return read_priced_books(path, unit=unit)
     read = _read_prepared(path, currency, unit)
     if (read.currency, read.unit) != (currency, unit):
         raise InputError(f"{path} is priced in {read.unit:g} {read.currency}, the model in {unit:g} {currency}")
     if not read.splits["test"]:
         raise InputError(f"{path} has no test split; name a priced catalogue instead")
-    return read.splits["test"]
+    return PricedBooks(read.splits["test"], currency=read.currency, unit=read.unit)
 
 
 def _read_prepared(folder: Path, currency: str, unit: float) -> SplitBooks:

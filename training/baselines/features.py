@@ -54,8 +54,13 @@ def _numbers(book: Book) -> tuple[float, ...]:
     )
 
 
+def named_categories(book: Book) -> list[str]:
+    """The categories that say more than that it is a book, from the widest to the narrowest."""
+    return [name for name in map(clean_text, book.categories) if name.lower() not in ("", "book", "books")]
+
+
 def _names(book: Book) -> tuple[str, ...]:
-    categories = [name for name in map(clean_text, book.categories) if name.lower() not in ("", "book", "books")]
+    categories = named_categories(book)
     values = (
         book.author,
         book.publisher,

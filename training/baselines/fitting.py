@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from ..charts import scatter, standalone
 from ..dataset import PricedBook
 from ..errors import InputError
-from ..evaluation import price_errors
+from ..evaluation import mae_interval, price_errors
 from ..model_folder import ModelFolder, PricerConfig, new_folder
 from . import BASELINES, Baseline
 
 RESULTS = "results.json"
 PLOTS = "plots"
-_RESAMPLES = 2000
 
 
 def fit_baselines(
@@ -53,9 +52,10 @@ def fit_baselines(
     """
     if not splits.get("train"):
         raise InputError("there are no books to train on; give a catalogue with more priced books")
-    need_extra("gensim", "matplotlib")
+    need_extra("gensim")
     folder = ModelFolder(model)
     check_target(folder, currency, unit, overwrite)
+    money = currency if unit == 1 else f"{unit:g} {currency}"
     kinds = BASELINES if kinds is None else kinds
     train, test = splits["train"], splits.get("test", ())
     books, prices = [priced.book for priced in train], np.array([priced.units for priced in train])
@@ -73,7 +73,8 @@ def fit_baselines(
                 predicted = kind.load(work / name).predict([priced.book for priced in test])
                 methods[name] |= {**price_errors(predicted, actual), "mae_interval": mae_interval(predicted, actual)}
                 (work / PLOTS).mkdir(exist_ok=True)
-                plot_predictions(predicted, actual, kind.title, currency, unit, work / PLOTS / f"{name}.png")
+                chart = scatter(predicted=predicted, actual=actual, label=kind.title, unit=money)
+                (work / PLOTS / f"{name}.svg").write_text(standalone(chart), encoding="utf-8")
         results = {
             "currency": currency,
             "unit": unit,
@@ -101,38 +102,6 @@ def check_target(folder: ModelFolder, currency: str, unit: float, overwrite: boo
                 f"{folder.path} prices in {config.unit:g} {config.currency}, the data in {unit:g} {currency}; "
                 "choose another folder, or the same --currency and --unit"
             )
-
-
-def mae_interval(predicted: ArrayLike, actual: ArrayLike, seed: int = 0) -> list[float]:
-    """The 95 % interval of the mean absolute error, by the percentile bootstrap over books (Efron, 1979)."""
-    errors = np.abs(np.asarray(predicted, dtype=np.float64) - np.asarray(actual, dtype=np.float64))
-    random = np.random.default_rng(seed)
-    means = [errors[random.integers(0, len(errors), len(errors))].mean() for _ in range(_RESAMPLES)]
-    return [round(float(bound), 4) for bound in np.quantile(means, [0.025, 0.975])]
-
-
-def plot_predictions(
-    predicted: NDArray[np.float64], actual: NDArray[np.float64], title: str, currency: str, unit: float, path: Path
-) -> None:
-    """A PNG of predicted against actual prices on logarithmic axes; the shaded band holds what is within 20 %."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 5), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    low, high = 0.8 * min(predicted.min(), actual.min()), 1.25 * max(predicted.max(), actual.max())
-    line = np.array([low, high])
-    axes.fill_between(line, 0.8 * line, 1.2 * line, color="#99f6e4", linewidth=0, label="within 20 %")
-    axes.plot(line, line, color="#0f766e", linewidth=1)
-    axes.scatter(actual, predicted, s=9, alpha=0.45, color="#334155", linewidths=0)
-    error = np.abs(predicted - actual).mean()
-    unit_name = currency if unit == 1 else f"{unit:g} {currency}"
-    axes.set(
-        xscale="log", yscale="log", xlim=line, ylim=line, aspect="equal",
-        title=f"{title}: mean absolute error {error:.2f}",
-        xlabel=f"Actual price ({unit_name})", ylabel=f"Predicted price ({unit_name})",
-    )  # fmt: skip
-    axes.legend(loc="upper left", frameon=False)
-    figure.savefig(path)
 
 
 def need_extra(*modules: str) -> None:

@@ -25,11 +25,12 @@ def markdown_table(results: Mapping[str, Any]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in results["methods"].items():
-        low, high = row["mae_interval"]
+        interval = "{:.1f} – {:.1f}".format(*row["mae_interval"]) if row["mae_interval"] else ""
+        r2 = "" if row["r2"] is None else f"{row['r2']:.2f}"
         published = f"{PUBLISHED[name]:.2f}" if name in PUBLISHED else ""
         lines.append(
-            f"| {row['title']} | {row['mae']:.2f} | {low:.1f} – {high:.1f} | {row['median_ae']:.2f} "
-            f"| {row['rmsle']:.3f} | {row['r2']:.2f} | {row['hit_rate']:.0%} | {published} |"
+            f"| {row['title']} | {row['mae']:.2f} | {interval} | {row['median_ae']:.2f} "
+            f"| {row['rmsle']:.3f} | {r2} | {row['hit_rate']:.0%} | {published} |"
         )
     books = results["books"]
     lines += ["", f"Fitted on {books['train']:,} books, measured on {books['test']:,} others."]

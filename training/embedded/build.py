@@ -19,7 +19,7 @@ from ..cleaning import book_content
 from ..columns import to_book
 from ..dataset import PricedBook, split_books
 from ..distribution import PRICES
-from ..evaluation import interval_errors, price_errors
+from ..evaluation import Measures, interval_errors, price_errors
 from ..finetune import TrainingData, TrainingRun, finetune
 from ..loading import load_pricer, load_tokenizer
 from ..measuring import book_distributions
@@ -136,14 +136,15 @@ def _evaluate(
     """Errors on the synthetic test books, of all that can be told apart."""
     books = splits["test"]
     actual = [priced.units for priced in books]
-    errors: dict[str, dict[str, float]] = {}
+    errors: dict[str, Measures] = {}
     for name, folder in (("embedded model", pricer), ("its base, without the adapter", base)):
         loaded = load_pricer(folder, device=device)
         say(f"pricing {len(books):,} test books with the {name}")
         distributions = book_distributions(loaded, books)
         errors[name] = price_errors([distribution.median for distribution in distributions], actual)
         if loaded.calibration:
-            errors[name] |= interval_errors(distributions, actual, loaded.calibration, 0.8)
+            intervals = [loaded.calibration.interval(distribution, 0.8) for distribution in distributions]
+            errors[name] |= interval_errors(intervals, actual)
     constant = float(np.median([priced.units for priced in splits["train"]]))
     errors["constant (median)"] = price_errors([constant] * len(actual), actual)
     errors["random"] = price_errors(np.random.default_rng(SEED).uniform(0, PRICES - 1, len(actual)), actual)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from bookpricer.training.baselines import BASELINES
-from bookpricer.training.baselines.fitting import fit_baselines, mae_interval
+from bookpricer.training.baselines.fitting import fit_baselines
 from bookpricer.training.dataset import read_priced_books, split_books
 from bookpricer.training.errors import InputError
 from bookpricer.training.model_folder import ModelFolder, PricerConfig
@@ -45,14 +45,6 @@ def test_refuses_no_books_and_folders_that_are_not_ours(splits, tmp_path):
 def test_without_test_books_there_are_no_errors(splits, tmp_path):
     results = fit_baselines({"train": splits["train"]}, tmp_path / "m", kinds=FAST)
     assert all("mae" not in row for row in results["methods"].values())
-
-
-def test_the_bootstrap_interval_is_that_of_the_central_limit():
-    random = np.random.default_rng(0)
-    errors = random.exponential(10, 2000)
-    low, high = mae_interval(errors, np.zeros(2000))
-    half = 1.96 * errors.std() / np.sqrt(2000)
-    assert (low, high) == pytest.approx((errors.mean() - half, errors.mean() + half), abs=0.1 * half + 0.05)
 
 
 def test_predicting_loads_no_training_or_front_end_library(splits, tmp_path):

@@ -1,0 +1,71 @@
+"""What each part of the training recipe gives on a price history: the text alone and with evidence, QLoRA and full tuning.
+
+    python tests/bench/bench_recipes.py DATA [WORK]
+
+DATA is a prepared folder. Each variant is trained through `finetune`, as `bookpricer train` does, into a folder of WORK,
+and measured on the test split beside all baselines; one that is there is not trained again. The last line is JSON.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bookpricer.training.dataset import read_priced_books, split_books
+from bookpricer.training.evaluation import mae_difference, mae_interval
+from bookpricer.training.finetune import TrainingData, TrainingRun, finetune
+from bookpricer.training.measuring import ask_methods, load_methods, measures
+from bookpricer.training.presets import load_settings
+
+TEXT_ALONE = ("recipe.evidence=null", "recipe.price_jitter=0", "content_tokens=160", "sft.num_train_epochs=4")
+HARD = ("recipe.target_width=0",)
+# A tenth of QLoRA's learning rate, as usual where all weights move.
+FULL = ("lora=null", "quantization.load_in_4bit=false", "sft.learning_rate=3e-4")
+VARIANTS = {
+    "text alone, QLoRA as published": (*TEXT_ALONE, *HARD),
+    "text alone, QLoRA": TEXT_ALONE,
+    "text alone, full tuning": (*TEXT_ALONE, *FULL),
+    "evidence, QLoRA": (),
+    "evidence, QLoRA without price jitter": ("recipe.price_jitter=0",),
+    "evidence, full tuning": FULL,
+}
+
+
+def main(data: str, work: str | None = None) -> None:
+    """Train and measure all variants."""
+    folder = Path(work or tempfile.mkdtemp())
+    priced = read_priced_books(data)
+    splits = split_books(priced.books)
+    read = TrainingData(splits, priced.currency or "USD", priced.unit, priced.fingerprint)
+    actual = np.array([book.units for book in splits["test"]])
+    rows, best = {}, None
+    for name, overrides in VARIANTS.items():
+        out = folder / name.replace(", ", "-").replace(" ", "-")
+        first = best is None
+        if not (out / "pricer.json").exists():
+            print(f"training: {name}", file=sys.stderr, flush=True)
+            settings = load_settings("embedded", overrides=overrides)
+            finetune(settings, read, out, baselines=first, resume=TrainingRun(out).interrupted, say=lambda _: None)
+        answers = ask_methods(load_methods(out), splits["test"]).answers
+        if best is None:
+            best = min((name for name in answers if name != "llm"), key=lambda name: abs(answers[name].prices - actual).mean())
+            rows |= {
+                other: {**measures(row, actual, 0.8), "mae_interval": mae_interval(row.prices, actual)}
+                for other, row in answers.items() if other != "llm"
+            }  # fmt: skip
+            reference = answers[best].prices
+        report = json.loads((out / "report" / "training.json").read_text(encoding="utf-8"))
+        difference, interval = mae_difference(answers["llm"].prices, reference, actual)
+        rows[name] = {
+            **measures(answers["llm"], actual, 0.8), "mae_interval": mae_interval(answers["llm"].prices, actual),
+            "against_best_baseline": difference, "against_best_baseline_interval": interval,
+            "trained_parameters": report["trainable_parameters"], "training_seconds": report["seconds"],
+        }  # fmt: skip
+        print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
+    print(json.dumps({"books": {name: len(books) for name, books in splits.items()}, "best_baseline": best, "methods": rows}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
