@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,20 @@ class PricedBooks:
     fingerprint: str = ""
     currency: str | None = None
     unit: float = 1.0
+
+
+@dataclass(frozen=True)
+class SplitBooks:
+    """Priced books by split (`train`, `validation`, `calibration`, `test`), and what one unit of their prices is.
+
+    `rejected` counts the records of the source that could not be used, by reason.
+    """
+
+    splits: Mapping[str, Sequence[PricedBook]]
+    currency: str = "USD"
+    unit: float = 1.0
+    fingerprint: str | None = None
+    rejected: Counter[str] = field(default_factory=Counter)
 
 
 class RejectedError(Exception):
@@ -124,6 +138,37 @@ def read_priced_books(path: str | Path, *, unit: float = 1.0, currency: str | No
         )
     result.fingerprint = digest.hexdigest()
     return result
+
+
+def read_splits(path: str | Path, *, currency: str = "USD", unit: float = 1.0, seed: int = 0) -> SplitBooks:
+    """The four splits of a prepared folder, as they are, or of any priced catalogue, made with `seed`.
+
+    Args:
+        currency, unit: of a catalogue's prices; a prepared folder says its own.
+
+    Raises:
+        InputError: no such source, or no usable book in it.
+    """
+    read = read_priced_books(path, unit=unit)
+    splits = split_books(read.books, seed)
+    return SplitBooks(splits, read.currency or currency, read.unit, read.fingerprint, read.rejected)
+
+
+def read_test_books(path: str | Path, *, currency: str = "USD", unit: float = 1.0) -> PricedBooks:
+    """The test split of a prepared folder, or all books of a priced catalogue and what was left out of it.
+
+    Raises:
+        InputError: no such source, no usable book in it, or prices in another currency or unit.
+    """
+    read = read_priced_books(path, unit=unit)
+    if not is_prepared(path):
+        return read
+    if (read.currency, read.unit) != (currency, unit):
+        raise InputError(f"{path} is priced in {read.unit:g} {read.currency}, the model in {unit:g} {currency}")
+    books = [priced for priced in read.books if priced.split == "test"]
+    if not books:
+        raise InputError(f"{path} has no test split; name a priced catalogue instead")
+    return replace(read, books=books)
 
 
 def is_prepared(path: str | Path) -> bool:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .calibration import MIN_BOOKS, Calibration
-from .dataset import PricedBook, prompt_rows
+from .dataset import PricedBook, SplitBooks, prompt_rows
 from .errors import InputError
 from .evaluation import price_errors
 from .evidence import Evidence, training_lines
@@ -38,16 +38,6 @@ if TYPE_CHECKING:
     from .trainer import PriceTrainer
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Priced books by split (`train`, `validation`, `calibration`, `test`), and what one unit of their prices is."""
-
-    splits: Mapping[str, Sequence[PricedBook]]
-    currency: str = "USD"
-    unit: float = 1.0
-    fingerprint: str | None = None
 
 
 @dataclass
@@ -104,7 +94,7 @@ class TrainingRun:
 
 def finetune(
     settings: FinetuneSettings,
-    data: TrainingData,
+    data: SplitBooks,
     out: Path,
     *,
     baselines: bool = True,
@@ -184,7 +174,7 @@ def finetune(
     return report
 
 
-def _fit_baselines(run: TrainingRun, settings: FinetuneSettings, data: TrainingData, every: bool, say: Say) -> None:
+def _fit_baselines(run: TrainingRun, settings: FinetuneSettings, data: SplitBooks, every: bool, say: Say) -> None:
     """Fit the baselines, and estimate the training books out of fold where prompts carry evidence; once for a run."""
     from .baselines import BASELINES
     from .baselines.fitting import RESULTS, fit_baselines
@@ -215,7 +205,7 @@ def _estimates_file(run: TrainingRun) -> Path:
 
 
 def _prompts(
-    run: TrainingRun, settings: FinetuneSettings, data: TrainingData, tokenizer: PreTrainedTokenizerBase
+    run: TrainingRun, settings: FinetuneSettings, data: SplitBooks, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[dict[str, str]], ValidationRows]:
     """TRL's rows of the training split and of the validation split, each with the evidence that belongs to it."""
     evidence, lines = None, None
@@ -241,7 +231,7 @@ class ValidationRows:
 def _train(
     trainer: PriceTrainer,
     settings: FinetuneSettings,
-    data: TrainingData,
+    data: SplitBooks,
     run: TrainingRun,
     resume: bool,
     say: Say,

@@ -282,7 +282,7 @@ def train(
     device: DeviceOption = None,
 ) -> None:
     """Tune a model to a priced catalogue with QLoRA. Interrupted, it goes on with --resume."""
-    from ..training.dataset import read_priced_books, split_books
+    from ..training.dataset import read_splits
     from ..training.model_folder import check_new
     from ..training.presets import check_trackers, load_settings
 
@@ -295,21 +295,19 @@ def train(
     check_trackers(track or ())
     check_new(out, overwrite)
     with _busy("reading the catalogue"):
-        priced = read_priced_books(data, unit=unit)
-        splits = split_books(priced.books, seed)
-    sizes = ", ".join(f"{len(books):,} {name}" for name, books in splits.items())
-    _say(f"{len(priced.books):,} priced books: {sizes}")
-    for reason, count in priced.rejected.most_common():
+        read = read_splits(data, currency=currency, unit=unit, seed=seed)
+    sizes = ", ".join(f"{len(books):,} {name}" for name, books in read.splits.items())
+    _say(f"{sum(map(len, read.splits.values())):,} priced books: {sizes}")
+    for reason, count in read.rejected.most_common():
         _say(f"left out {count:,}: {reason}")
-    from ..training.finetune import TrainingData, evaluate_split, finetune
+    from ..training.finetune import evaluate_split, finetune
 
-    read = TrainingData(splits, priced.currency or currency, priced.unit, priced.fingerprint)
     with _training_progress() as progress:
         finetune(
             settings, read, out, baselines=not skip_baselines, track=track or (), device=device, resume=resume,
             overwrite=overwrite, say=_say, progress=progress,
         )  # fmt: skip
-    errors = evaluate_split(out, splits, device=device)
+    errors = evaluate_split(out, read.splits, device=device)
     if as_json:
         _print_json({"model": str(out), "test": errors})
         return
@@ -330,12 +328,12 @@ def baselines(
 ) -> None:
     """Fit the classic baselines into a model folder, and measure them on the test split."""
     from ..training.baselines import BASELINES
-    from ..training.baselines.data import read_data
     from ..training.baselines.fitting import check_target, fit_baselines
+    from ..training.dataset import read_splits
     from ..training.model_folder import ModelFolder
 
     with _busy("reading the books"):
-        read = read_data(data, currency=currency, unit=unit, seed=seed)
+        read = read_splits(data, currency=currency, unit=unit, seed=seed)
     check_target(ModelFolder(model), read.currency, read.unit, overwrite)
     with _progress("fitting the baselines", len(BASELINES)) as advance:
         results = fit_baselines(
@@ -366,7 +364,7 @@ def evaluate(
     device: DeviceOption = None,
 ) -> None:
     """Measure a model and the baselines in its folder on priced books, and write a report with figures and charts."""
-    from ..training.baselines.data import read_test_books
+    from ..training.dataset import read_test_books
     from ..training.evaluation_report import PAGE, build_report, check_report, contract, own_folder, save_report
     from ..training.measuring import ask_methods, load_methods, without_answers
     from ..training.model_folder import ModelFolder, find_model

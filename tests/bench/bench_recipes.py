@@ -1,9 +1,9 @@
-"""What each part of the training recipe gives on a price history: the text alone and with evidence, QLoRA and full tuning.
+"""What each part of the training recipe gives on a price history: text alone and evidence, QLoRA and full tuning.
 
     python tests/bench/bench_recipes.py DATA [WORK]
 
-DATA is a prepared folder. Each variant is trained through `finetune`, as `bookpricer train` does, into a folder of WORK,
-and measured on the test split beside all baselines; one that is there is not trained again. The last line is JSON.
+DATA is a prepared folder. Each variant is trained through `finetune`, as `bookpricer train` does, into a folder of
+WORK, and measured on the test split beside all baselines; one that is there is not trained again. The last line is JSON.
 """
 
 import json
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bookpricer.training.dataset import read_priced_books, split_books
+from bookpricer.training.dataset import read_splits
 from bookpricer.training.evaluation import mae_difference, mae_interval
-from bookpricer.training.finetune import TrainingData, TrainingRun, finetune
+from bookpricer.training.finetune import TrainingRun, finetune
 from bookpricer.training.measuring import ask_methods, load_methods, measures
 from bookpricer.training.presets import load_settings
 
@@ -36,10 +36,9 @@ VARIANTS = {
 def main(data: str, work: str | None = None) -> None:
     """Train and measure all variants."""
     folder = Path(work or tempfile.mkdtemp())
-    priced = read_priced_books(data)
-    splits = split_books(priced.books)
-    read = TrainingData(splits, priced.currency or "USD", priced.unit, priced.fingerprint)
-    actual = np.array([book.units for book in splits["test"]])
+    read = read_splits(data)
+    test = read.splits["test"]
+    actual = np.array([priced.units for priced in test])
     rows, best = {}, None
     for name, overrides in VARIANTS.items():
         out = folder / name.replace(", ", "-").replace(" ", "-")
@@ -48,9 +47,11 @@ def main(data: str, work: str | None = None) -> None:
             print(f"training: {name}", file=sys.stderr, flush=True)
             settings = load_settings("embedded", overrides=overrides)
             finetune(settings, read, out, baselines=first, resume=TrainingRun(out).interrupted, say=lambda _: None)
-        answers = ask_methods(load_methods(out), splits["test"]).answers
+        answers = ask_methods(load_methods(out), test).answers
         if best is None:
-            best = min((name for name in answers if name != "llm"), key=lambda name: abs(answers[name].prices - actual).mean())
+            best = min(
+                (name for name in answers if name != "llm"), key=lambda name: abs(answers[name].prices - actual).mean()
+            )
             rows |= {
                 other: {**measures(row, actual, 0.8), "mae_interval": mae_interval(row.prices, actual)}
                 for other, row in answers.items() if other != "llm"
@@ -64,7 +65,11 @@ def main(data: str, work: str | None = None) -> None:
             "trained_parameters": report["trainable_parameters"], "training_seconds": report["seconds"],
         }  # fmt: skip
         print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
-    print(json.dumps({"books": {name: len(books) for name, books in splits.items()}, "best_baseline": best, "methods": rows}))
+    print(
+        json.dumps(
+            {"books": {name: len(books) for name, books in read.splits.items()}, "best_baseline": best, "methods": rows}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from bookpricer.training.book import Book
-from bookpricer.training.dataset import PricedBook, prompt_rows, split_books
+from bookpricer.training.dataset import PricedBook, SplitBooks, prompt_rows, split_books
 from bookpricer.training.errors import InputError
-from bookpricer.training.finetune import TrainingData, build_trainer, evaluate_split, finetune
+from bookpricer.training.finetune import build_trainer, evaluate_split, finetune
 from bookpricer.training.loading import load_pricer, load_tokenizer
 from bookpricer.training.model_folder import ModelFolder, find_base, fingerprint_weights
 from bookpricer.training.presets import load_settings
@@ -93,7 +93,7 @@ def model(settings, splits, tmp_path_factory):
     said = []
     steps = []
     finetune(
-        settings, TrainingData(splits, "VND", 1000), out, baselines=False, device="cpu", say=said.append,
+        settings, SplitBooks(splits, "VND", 1000), out, baselines=False, device="cpu", say=said.append,
         progress=lambda done, total, latest: steps.append((done, total)),
     )  # fmt: skip
     assert steps[0] == (0, 3) and steps[-1] == (3, 3)
@@ -154,27 +154,27 @@ def test_a_failure_leaves_no_model_folder(splits, tmp_path):
     broken = load_settings("embedded", overrides=[*STEPS, *PUBLISHED, "lora.target_modules=[no_such_proj]"])
     out = tmp_path / "model"
     with pytest.raises(InputError, match="do not fit"):
-        finetune(broken, TrainingData(splits), out, baselines=False, device="cpu")
+        finetune(broken, SplitBooks(splits), out, baselines=False, device="cpu")
     assert not out.exists()
     with pytest.raises(InputError, match="pass --resume, or --overwrite"):
-        finetune(broken, TrainingData(splits), out, baselines=False, device="cpu")
+        finetune(broken, SplitBooks(splits), out, baselines=False, device="cpu")
     with pytest.raises(InputError, match="other settings"):
-        finetune(broken.model_copy(update={"content_tokens": 9}), TrainingData(splits), out, resume=True, device="cpu")
+        finetune(broken.model_copy(update={"content_tokens": 9}), SplitBooks(splits), out, resume=True, device="cpu")
     with pytest.raises(InputError, match="no interrupted training"):
-        finetune(broken, TrainingData(splits), tmp_path / "other", resume=True, device="cpu")
+        finetune(broken, SplitBooks(splits), tmp_path / "other", resume=True, device="cpu")
     with pytest.raises(InputError, match="no books"):
-        finetune(broken, TrainingData({"train": []}), tmp_path / "empty", device="cpu")
+        finetune(broken, SplitBooks({"train": []}), tmp_path / "empty", device="cpu")
 
 
 def test_all_weights_can_be_trained(splits, tmp_path):
     whole = [*STEPS, *PUBLISHED, "lora=null"]
     with pytest.raises(InputError, match="load_in_4bit=false"):
-        finetune(load_settings("embedded", overrides=whole), TrainingData(splits), tmp_path / "no", baselines=False)
+        finetune(load_settings("embedded", overrides=whole), SplitBooks(splits), tmp_path / "no", baselines=False)
     settings = load_settings(
         "embedded", overrides=[*whole, "quantization.load_in_4bit=false", "sft.learning_rate=1e-4"]
     )
     out = tmp_path / "model"
-    finetune(settings, TrainingData(splits), out, baselines=False, device="cpu")
+    finetune(settings, SplitBooks(splits), out, baselines=False, device="cpu")
     folder = ModelFolder(out)
     assert folder.weights.is_dir() and not folder.adapter.exists() and not folder.config.quantized
     pricer = load_pricer(out, device="cpu")
@@ -193,7 +193,7 @@ def test_evidence_stands_in_the_prompts_of_training_and_of_pricing(splits, tmp_p
         "embedded", overrides=[f"base_model={BASE}", "sft.max_steps=60", f"recipe.evidence={evidence}"]
     )
     out = tmp_path / "model"
-    finetune(settings, TrainingData(splits), out, baselines=False, device="cpu")
+    finetune(settings, SplitBooks(splits), out, baselines=False, device="cpu")
     pricer = load_pricer(out, device="cpu")
     prompts = pricer.prompt_builder().prompts(priced.book for priced in splits["test"])
     assert all(prompt.partition("Content: ")[2].startswith("Evidence: similar $") for prompt in prompts)
@@ -240,7 +240,7 @@ def test_llama_1b_takes_the_same_path(llama_base, splits, tmp_path, recipe):
     )  # fmt: skip
     few = {**splits, "test": splits["test"][:4], "calibration": splits["calibration"][:20]}
     out = tmp_path / "model"
-    finetune(settings, TrainingData(few), out, baselines=False, device="cpu")
+    finetune(settings, SplitBooks(few), out, baselines=False, device="cpu")
     pricer = load_pricer(out, device="cpu")
     assert ModelFolder(out).config.quantized and pricer.calibration
     report = json.loads((ModelFolder(out).report / "training.json").read_text())

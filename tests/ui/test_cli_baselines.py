@@ -7,7 +7,6 @@ import sys
 from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn import metrics
 
@@ -93,11 +92,8 @@ def test_evaluate_measures_the_language_model_too(run, tmp_path):
 
 
 def test_a_prepared_folder_is_measured_on_its_test_split(run, model, tmp_path):
-    books = split_books(read_priced_books(model.parent / "books.csv").books)
-    for name, part in books.items():
-        rows = [{"book": priced.book.model_dump_json(exclude={"price"}), "units": priced.units} for priced in part]
-        pd.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet")
-    status, out, _ = run("evaluate", model, tmp_path, "--json")
+    assert run("prepare", model.parent / "books.csv", tmp_path / "data", "--workers", 1)[0] == 0
+    status, out, _ = run("evaluate", model, tmp_path / "data", "--json")
     results = json.loads((model / "baselines" / "results.json").read_text())["methods"]
     assert status == 0
     assert {name: row["mae"] for name, row in json.loads(out).items()} == pytest.approx(
@@ -123,7 +119,7 @@ def test_a_folder_of_baselines_prices_in_its_own_unit(run, tmp_path, monkeypatch
         ("baselines", source, source),
         ("evaluate", tmp_path / "m", tmp_path / "none.csv"),
         ("evaluate", tmp_path / "nothing", source),
-        ("evaluate", tmp_path / "m", tmp_path),
+        ("evaluate", tmp_path / "m", tmp_path / "m"),
     ):
         status, out, err = run(*arguments)
         assert status == 2 and not out, arguments

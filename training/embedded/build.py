@@ -17,10 +17,10 @@ import numpy as np
 
 from ..cleaning import book_content
 from ..columns import to_book
-from ..dataset import PricedBook, split_books
+from ..dataset import PricedBook, SplitBooks, split_books
 from ..distribution import PRICES
 from ..evaluation import Measures, interval_errors, price_errors
-from ..finetune import TrainingData, TrainingRun, finetune
+from ..finetune import TrainingRun, finetune
 from ..loading import load_pricer, load_tokenizer
 from ..measuring import book_distributions
 from ..model_folder import EMBEDDED, ModelFolder
@@ -69,7 +69,7 @@ def build(work: Path, *, device: str | None = None, install: bool = False, say: 
     pricer = work / "pricer"
     if not (pricer / "pricer.json").exists():
         settings = load_settings("embedded", overrides=[f"base_model={base}", *TUNING])
-        tuned = TrainingData({**splits, "train": splits["train"][:TUNED_BOOKS]}, fingerprint=f"synthetic {SEED}")
+        tuned = SplitBooks({**splits, "train": splits["train"][:TUNED_BOOKS]}, fingerprint=f"synthetic {SEED}")
         finetune(
             settings, tuned, pricer, baselines=False, demonstration=True, device=device,
             resume=TrainingRun(pricer).interrupted, say=say,
