@@ -1,9 +1,9 @@
-"""What each part of the training recipe gives on a price history: text alone and evidence, QLoRA and full tuning.
+"""What each part of the training recipe gives on a price history, text alone and evidence, QLoRA and full tuning.
 
     python tests/bench/bench_recipes.py DATA [WORK]
 
-DATA is a prepared folder. Each variant is trained through `finetune`, as `bookpricer train` does, into a folder of
-WORK, and measured on the test split beside all baselines; one that is there is not trained again. The last line is JSON.
+DATA is a prepared folder. Each is trained through `finetune`, as `bookpricer train` does, into a folder of
+WORK, and measured on the test split beside all baselines; one that is there is not trained again. Prints JSON.
 """
 
 import json

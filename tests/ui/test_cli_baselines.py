@@ -134,4 +134,4 @@ def test_a_changed_baseline_is_one_sentence_and_exit_2(run, model, tmp_path):
     file = copy / "baselines" / "hist_gradient_boosting" / "model.skops"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     status, out, err = run("evaluate", copy, model.parent / "books.csv", "--json")
-    assert status == 2 and not out and err.startswith("Error: ") and "was changed" in err
+    assert status == 2 and not out and err.splitlines()[-1].startswith("Error: ") and "was changed" in err
