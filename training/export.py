@@ -115,7 +115,9 @@ def _check_target(source: Path, out: Path, overwrite: bool) -> None:
         raise InputError(f"{out} is the model itself; choose another folder")
     check_new(out, overwrite)
     if out.is_dir() and any(out.iterdir()) and not ModelFolder(out).is_whole:
-        raise InputError(f"{out} is a model folder, not an export of one, and will not be replaced; choose another name")
+        raise InputError(
+            f"{out} is a model folder, not an export of one, and will not be replaced; choose another name"
+        )
 
 
 def _write_model(model: PreTrainedModel, out: Path, shard: str) -> None:

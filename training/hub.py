@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError
-from .licences import licence_files, licence_of
+from .licences import licence_advice, licence_files, licence_of
 from .model_card import CARD, build_card, is_local
 from .model_folder import ModelFolder, PricerConfig
 from .saving import MANIFEST
@@ -34,6 +34,8 @@ _ALLOWED = re.compile(
 )
 _COMPARABLES = re.compile(r"comparables/ ([\w-]+/)? [\w-]+\.(json|jsonl|npy|parquet|safetensors|faiss)", re.VERBOSE)
 
+Say = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class Pushed:
@@ -51,6 +53,7 @@ def push_model(
     private: bool = True,
     comparables: bool = False,
     revision: str | None = None,
+    say: Say = lambda sentence: None,
 ) -> Pushed:
     """Push a model folder and its card to the hub, in one commit; the repository is made where there is none.
 
@@ -68,6 +71,7 @@ def push_model(
         private: of a repository to make; one that is there keeps what it is.
         comparables: push what tells of single books, too.
         revision: the branch to push to, made where there is none; `main` where None.
+        say: told what stays here, and what the base model's licence asks for.
 
     Raises:
         InputError: not a model folder, one that others could not use, or a hub that cannot be reached or refuses.
@@ -75,11 +79,15 @@ def push_model(
     config = ModelFolder(folder).config
     check_push(repo_id, config, is_whole=_holds_base(folder), comparables=comparables)
     files, left_out = files_to_push(folder, comparables)
+    if left_out:
+        say(f"not pushed, for they tell of single books: {', '.join(left_out)}")
     extra = {path.name: path for path in licence_files(config.base_model, config.base_revision)}
     licence = licence_of(config.base_model)
     texts = {CARD: build_card(folder, repo_id, left_out=left_out)}
     if licence.notice:
         texts["NOTICE"] = licence.notice
+    if advice := licence_advice(repo_id, licence):
+        say(advice)
 
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 

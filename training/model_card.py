@@ -150,7 +150,9 @@ def _eval_results(rows: Mapping[str, Mapping[str, Any]], config: PricerConfig) -
             dataset_name=f"Priced books{f' {config.data_fingerprint[:12]}' if config.data_fingerprint else ''}",
             dataset_split="test",
             metric_type=kind,
-            metric_name=title if kind in ("r_squared", "rmsle", "hit_rate", "coverage") else f"{title}, {_unit(config)}",
+            metric_name=title
+            if kind in ("r_squared", "rmsle", "hit_rate", "coverage")
+            else f"{title}, {_unit(config)}",
             metric_value=round(float(row[key]), 4),
         )
         for key, (kind, title) in _HUB_METRICS.items()
@@ -278,8 +280,9 @@ model = AutoModelForCausalLM.from_pretrained({json.dumps(name)})
 prompt = {json.dumps(prompt, ensure_ascii=False)}
 """
     if not single:
-        return f"""{start}answer = model.generate(**tokenizer(prompt, return_tensors="pt"), max_new_tokens=3, do_sample=False)
-price = int("".join(filter(str.isdigit, tokenizer.decode(answer[0, -3:]))))
+        return f"""{start}inputs = tokenizer(prompt, return_tensors="pt")
+answer = model.generate(**inputs, max_new_tokens=3, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+price = tokenizer.decode(answer, skip_special_tokens=True)
 print(price)"""
     return f"""{start}with torch.inference_mode():
     logits = model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1]
