@@ -76,7 +76,7 @@ def licence_files(base_model: str, revision: str | None = None) -> list[Path]:
     """The licence files of a base model on the hub that are on this machine already; asks no network."""
     from huggingface_hub import try_to_load_from_cache
 
-    if "/" not in base_model or Path(base_model).expanduser().exists():
+    if base_model.count("/") != 1 or Path(base_model).expanduser().exists():
         return []
     found = (try_to_load_from_cache(base_model, name, revision=revision) for name in LICENCE_FILES)
     return [Path(path) for path in found if isinstance(path, str)]
