@@ -2,7 +2,8 @@
 
 The merged weights are those that `load_pricer` prices with: an adapter that was trained on NF4 weights goes into those,
 dequantized. Beside them lie `pricer.json` and `calibration.json`, by which Book Pricer still knows unit, currency,
-prompt and intervals, and which other programs do not look at.
+prompt and intervals, and which other programs do not look at; and the baselines that the prompts' evidence comes from,
+where the model was trained with any.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .errors import InputError
 from .licences import LICENCE_FILES, licence_advice, licence_of
 from .loading import load_pricer
 from .model_card import CARD, build_card, is_local
-from .model_folder import ModelFolder, PricerConfig, check_new, find_model, fingerprint_weights, new_folder
+from .model_folder import ModelFolder, PricerConfig, check_new, find_model, new_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -72,7 +73,7 @@ def export_model(
     source = find_model(name, revision)
     _check_target(source, out, overwrite)
     pricer = load_pricer(name, revision=revision, device=device, dtype=DTYPES[dtype])
-    # Where the weights came from, which is not the model folder where that holds an adapter.
+    # Where the tokenizer came from: the base model's folder, where this one holds an adapter.
     origin = Path(pricer.tokenizer.name_or_path)
     with new_folder(out, overwrite) as work:
         try:
@@ -80,12 +81,10 @@ def export_model(
             _copy_tokenizer(origin, work)
             _copy_about(source, origin, pricer.config, work)
             config = pricer.config.model_copy(
-                update={
-                    "base_model": _public_name(pricer.config.base_model),
-                    "base_fingerprint": fingerprint_weights(work),
-                    "quantized": False,
-                }
+                update={"base_model": _public_name(pricer.config.base_model), "quantized": False}
             )
+            for baseline in config.evidence.needed if config.evidence else ():
+                shutil.copytree(ModelFolder(source).baselines / baseline, ModelFolder(work).baselines / baseline)
             if pricer.calibration is not None:
                 pricer.calibration.save(ModelFolder(work).calibration)
             ModelFolder(work).write_config(config)
@@ -100,6 +99,8 @@ def export_model(
                 raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise InputError(f"{out} could not be written ({reason}); make room, or choose another place") from error
+    if config.evidence:
+        say(f"{ModelFolder(out).baselines} holds what its prompts need, prices of single training books among it")
     if advice := licence_advice(out.name, licence_of(config.base_model)):
         say(advice)
     return out
@@ -114,7 +115,7 @@ def _check_target(source: Path, out: Path, overwrite: bool) -> None:
     if out.resolve() == source.resolve():
         raise InputError(f"{out} is the model itself; choose another folder")
     check_new(out, overwrite)
-    if out.is_dir() and any(out.iterdir()) and not ModelFolder(out).is_whole:
+    if out.is_dir() and any(out.iterdir()) and ModelFolder(out).weights != out:
         raise InputError(
             f"{out} is a model folder, not an export of one, and will not be replaced; choose another name"
         )

@@ -33,6 +33,8 @@ _ALLOWED = re.compile(
     re.VERBOSE,
 )
 _COMPARABLES = re.compile(r"comparables/ ([\w-]+/)? [\w-]+\.(json|jsonl|npy|parquet|safetensors|faiss)", re.VERBOSE)
+# The baselines that hold a neighbour index, and with it the price of each training book.
+SINGLE_BOOKS = ("neighbours", "vector_boosting")
 
 Say = Callable[[str], None]
 
@@ -77,7 +79,7 @@ def push_model(
         InputError: not a model folder, one that others could not use, or a hub that cannot be reached or refuses.
     """
     config = ModelFolder(folder).config
-    check_push(repo_id, config, is_whole=_holds_base(folder), comparables=comparables)
+    check_push(repo_id, config, is_whole=ModelFolder(folder).weights.exists(), comparables=comparables)
     files, left_out = files_to_push(folder, comparables)
     if left_out:
         say(f"not pushed, for they tell of single books: {', '.join(left_out)}")
@@ -143,10 +145,10 @@ def check_push(
                 f"this model's base is the folder {config.base_model}, which nobody else has; make a whole model with "
                 "`bookpricer export` and push that"
             )
-        if getattr(config, "evidence", None) and not comparables:
+        if config.evidence and set(config.evidence.needed) & set(SINGLE_BOOKS) and not comparables:
             raise InputError(
-                "this model reads the prices of single training books, which are not pushed unasked, and cannot price "
-                "without them; pass --with-comparables to push them too"
+                "this model's prompts carry the prices of single training books, which are not pushed unasked and "
+                "without which it cannot price; pass --with-comparables to push them too"
             )
     if get_token() is None:
         raise InputError("nobody is logged in to the hub; run `hf auth login`, or set HF_TOKEN")
@@ -208,11 +210,6 @@ def hub_errors(what: str) -> Iterator[None]:
 
 def _is_ours(name: str) -> bool:
     return bool(_ALLOWED.fullmatch(name) or _COMPARABLES.fullmatch(name))
-
-
-def _holds_base(folder: Path) -> bool:
-    """Whether the folder's weights are whole, at its root or in `model/`."""
-    return ModelFolder(folder).is_whole or (folder / "model" / "config.json").is_file()
 
 
 def _kind(manifest: Path) -> str:

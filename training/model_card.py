@@ -16,7 +16,6 @@ import yaml
 from .book import Book
 from .licences import Licence, licence_of, name_breaks_licence
 from .model_folder import EMBEDDED, ModelFolder, PricerConfig
-from .prompt import build_prompt
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -61,10 +60,10 @@ def build_card(folder: Path, name: str | None = None, *, left_out: Sequence[str]
         f"**{licence.built_with}**" if licence.built_with else "",
         _what_it_is(config, files),
         _how_to_use(name, config, files),
-        _serving(name, config, folder) if files.is_whole else "",
+        _serving(name, config, files) if files.weights == folder else "",
         _left_out(left_out),
         _training(config, training, books_by_split(folder)),
-        _errors(rows, config, files.is_whole),
+        _errors(rows, config, files.weights == folder),
         _uses_and_limits(config),
         _licence(name, config, licence),
     ]
@@ -206,7 +205,7 @@ estimate.price, estimate.low, estimate.high  # in {config.currency}
 
 
 def _evidence_by_itself(config: PricerConfig) -> str:
-    if not getattr(config, "evidence", None):
+    if not config.evidence:
         return ""
     return (
         " The model reads evidence: the prices of similar books and the baselines' estimates, which Book Pricer writes "
@@ -214,26 +213,42 @@ def _evidence_by_itself(config: PricerConfig) -> str:
     )
 
 
-def _serving(name: str, config: PricerConfig, folder: Path) -> str:
+def _serving(name: str, config: PricerConfig, files: ModelFolder) -> str:
     """How to ask a whole model without Book Pricer."""
+    from .evidence import Evidence
     from .loading import load_tokenizer
     from .price_tokens import PriceTrie
     from .prompt import PromptBuilder
 
-    tokenizer = load_tokenizer(folder)
-    [content] = PromptBuilder(tokenizer, config.content_tokens).contents([_EXAMPLE])
-    prompt = build_prompt(content.text)
+    tokenizer = load_tokenizer(files.weights)
+    evidence = Evidence.load(config.evidence, files.baselines) if config.evidence else None
+    [prompt] = PromptBuilder(tokenizer, config.content_tokens, evidence).prompts([_EXAMPLE])
     single = PriceTrie.from_tokenizer(tokenizer).single_token
     request = {
         "model": name, "prompt": prompt, "max_tokens": 1 if single else 3, "temperature": 0, "logprobs": 1000
     }  # fmt: skip
-    evidence = ""
-    if getattr(config, "evidence", None):
-        evidence = (
-            "\n**This model needs evidence in its prompt.** It was trained with the prices of similar books and other "
-            "methods' estimates in the content's first line, and is wrong without them. Book Pricer writes that line "
-            "from the model folder's baselines, which are not here; the prompt below is without it.\n"
-        )
+    needs = ""
+    if evidence:
+        needs = f"""
+**This model needs evidence in its prompt.** It was trained with the prices of similar books and other methods'
+estimates in the content's first line, and is wrong without them. They come from the `baselines/` in this folder; this
+writes whole prompts:
+
+```python
+from pathlib import Path
+
+from bookpricer import Book
+from bookpricer.training.loading import load_tokenizer
+from bookpricer.training.evidence import Evidence
+from bookpricer.training.model_folder import ModelFolder
+from bookpricer.training.prompt import PromptBuilder
+
+folder = ModelFolder(Path({json.dumps(name)}))
+evidence = Evidence.load(folder.config.evidence, folder.baselines)
+builder = PromptBuilder(load_tokenizer(folder.path), {config.content_tokens}, evidence)
+builder.prompts([Book(title="A History of Rome", author="Ann Reed")])
+```
+"""
     if single:
         answer = (
             "The first token of the answer is the price, and its `top_logprobs` the distribution: keep the tokens that "
@@ -248,8 +263,9 @@ def _serving(name: str, config: PricerConfig, folder: Path) -> str:
     return f"""## Without Book Pricer
 
 These are plain files of `transformers`: safetensors, `config.json`, a tokenizer. Ask for the text that follows this
-prompt, with nothing before or after it and no chat template; the content is at most {config.content_tokens} tokens.
-{evidence}
+prompt, with nothing before or after it and no chat template; the content is at most {config.content_tokens} tokens
+{"beside its first line" if evidence else "of the book's text"}.
+{needs}
 ````text
 {prompt}
 ````
@@ -257,7 +273,7 @@ prompt, with nothing before or after it and no chat template; the content is at 
 With vLLM:
 
 ```console
-$ vllm serve {name} --max-logprobs 1000 --max-model-len {max(1024, config.content_tokens + 128)}
+$ vllm serve {name} --max-logprobs 1000 --max-model-len {max(1024, config.content_tokens + 256)}
 $ curl http://localhost:8000/v1/completions -H "Content-Type: application/json" -d @- <<'JSON'
 {json.dumps(request, ensure_ascii=False)}
 JSON
@@ -312,7 +328,7 @@ def _training(config: PricerConfig, training: Mapping[str, Any], books: Mapping[
     text = "## How it was trained\n\n" + "\n".join(facts)
     settings = training.get("settings")
     if isinstance(settings, dict):
-        kept = {key: settings[key] for key in ("quantization", "lora", "sft") if settings.get(key)}
+        kept = {key: settings[key] for key in ("quantization", "lora", "sft", "recipe") if settings.get(key)}
         text += f"\n\n```yaml\n{yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)}```"
     return text
 

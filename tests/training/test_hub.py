@@ -23,7 +23,8 @@ from bookpricer.training.baselines.simple import MedianBaseline
 from bookpricer.training.baselines.words import TfidfRidgeBaseline
 from bookpricer.training.book import Book
 from bookpricer.training.errors import InputError
-from bookpricer.training.hub import check_push, files_to_push, hub_errors, push_model
+from bookpricer.training.evidence import EvidenceSettings
+from bookpricer.training.hub import SINGLE_BOOKS, check_push, files_to_push, hub_errors, push_model
 from bookpricer.training.model_folder import ModelFolder, PricerConfig, find_model
 
 # Kept by the hub in large file storage, as its .gitattributes says.
@@ -275,7 +276,7 @@ PRIVATE = (
     "wandb/latest-run/files/config.yaml", "report/predictions.jsonl", "model.pt", "pytorch_model.bin",
 )  # fmt: skip
 COMPARABLES = ("comparables/books.jsonl", "comparables/vectors.npy")
-INDEXES = ("baselines/neighbours/", "baselines/vector_boosting/")
+INDEXES = tuple(f"baselines/{name}/" for name in SINGLE_BOOKS)
 
 
 def test_a_push_takes_what_is_on_the_list_and_no_single_book(model):
@@ -439,10 +440,8 @@ print(json.dumps(errors))
 def test_a_model_that_others_could_not_use_is_refused_first():
     with pytest.raises(InputError, match="bookpricer export"):
         check_push("me/pricer", PricerConfig(base_model="/models/my-llama"))
-    config = PricerConfig(base_model="embedded")
-    object.__setattr__(config, "evidence", True)
     with pytest.raises(InputError, match="--with-comparables"):
-        check_push("me/pricer", config)
+        check_push("me/pricer", PricerConfig(base_model="embedded", evidence=EvidenceSettings()))
 
 
 def test_no_model_folder_is_pushed(tmp_path):
