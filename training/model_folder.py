@@ -69,7 +69,7 @@ class ModelFolder:
 
     @property
     def weights(self) -> Path:
-        """The whole language model: in `model/` where all its weights were tuned; in an export, beside `pricer.json`."""
+        """The whole language model: in `model/` where all of it was tuned; in an export, beside `pricer.json`."""
         return self.path if (self.path / "config.json").is_file() else self.path / "model"
 
     @property
