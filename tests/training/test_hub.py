@@ -104,7 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
             if owner != self.user:
                 return self.refuse(403, message="You don't have the rights to create a model there")
             if name in self.server.repositories:
-                return self.refuse(409, message="You already created this model repo")
+                there = {"error": "You already created this model repo", "url": f"{self.server.url}/{name}"}
+                return self.answer(there, 409)
             self.server.repositories[name] = {
                 "private": asked.get("visibility", "private" if asked.get("private") else "public") == "private",
                 "commits": {}, "branches": {}, "log": [],
