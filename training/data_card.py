@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from .errors import InputError
+from .hub import hub_errors
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -105,7 +106,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> None:
         raise InputError("pushing needs the extra 'train': pip install 'bookpricer[train]'") from error
     import tempfile
 
-    try:
+    with hub_errors(f"{folder} is whole but could not be pushed to {repository}"):
         with tempfile.TemporaryDirectory(prefix="bookpricer-") as cache:
             # Without the columns' types in memory: Parquet files are mapped, not read.
             datasets.load_dataset(str(folder), cache_dir=cache).push_to_hub(repository, private=private)
@@ -113,12 +114,6 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> None:
             HfApi().upload_file(
                 path_or_fileobj=folder / name, path_in_repo=name, repo_id=repository, repo_type="dataset"
             )  # fmt: skip
-    except Exception as error:  # the hub's client raises what its HTTP library raises
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(
-            f"{folder} is whole but could not be pushed to {repository} ({reason}); check the name, the network and "
-            "`hf auth login`"
-        ) from error
 
 
 def _balancing(report: Mapping[str, Any]) -> str:

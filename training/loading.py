@@ -62,8 +62,13 @@ def choose_device(device: str | None = None) -> torch.device:
     return chosen
 
 
-def load_pricer(name: str | Path, *, revision: str | None = None, device: str | None = None) -> Pricer:
+def load_pricer(
+    name: str | Path, *, revision: str | None = None, device: str | None = None, dtype: torch.dtype | None = None
+) -> Pricer:
     """Load a pricer by name: `embedded`, a model folder, a hub id, or a plain causal language model.
+
+    Args:
+        dtype: of the weights; float32 on a CPU and bfloat16 on a GPU where None.
 
     Raises:
         InputError: no such model, one that cannot be read, or a base model other than the adapter's.
@@ -71,7 +76,7 @@ def load_pricer(name: str | Path, *, revision: str | None = None, device: str | 
     path = find_model(name, revision)
     folder = ModelFolder(path)
     if not (path / "pricer.json").exists() and (path / "config.json").exists():
-        model, tokenizer = load_base(path, choose_device(device))
+        model, tokenizer = load_base(path, choose_device(device), dtype)
         config = PricerConfig(
             preset="none", base_model=str(name), base_fingerprint="", quantized=False,
             content_tokens=DEFAULT_CONTENT_TOKENS,
@@ -82,13 +87,13 @@ def load_pricer(name: str | Path, *, revision: str | None = None, device: str | 
     if not config.base_model:
         raise InputError(f"{name} holds baselines only, no language model; tune one with `bookpricer train`")
     if folder.weights.exists():
-        model, tokenizer = load_base(folder.weights, choose_device(device))
+        model, tokenizer = load_base(folder.weights, choose_device(device), dtype)
         own = fingerprint_weights(folder.weights)
     else:
         base = find_base(config.base_model, config.base_revision)
         if fingerprint_weights(base) != config.base_fingerprint:
             raise InputError(f"{name} was trained on another {config.base_model} than the one at hand; train it again")
-        model, tokenizer = load_base(base, choose_device(device))
+        model, tokenizer = load_base(base, choose_device(device), dtype)
         own = ""
     if config.quantized:
         round_to_nf4(model)
@@ -125,8 +130,10 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(folder: Path, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A causal language model and its tokenizer: float32 on a CPU, bfloat16 on a GPU.
+def load_base(
+    folder: Path, device: torch.device, dtype: torch.dtype | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A causal language model and its tokenizer, in `dtype`, or float32 on a CPU and bfloat16 on a GPU.
 
     Raises:
         InputError: a folder that holds none, or damaged files.
@@ -137,7 +144,7 @@ def load_base(folder: Path, device: torch.device) -> tuple[PreTrainedModel, PreT
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
+            dtype=dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16),
             local_files_only=True,
             use_safetensors=True,
         )

@@ -69,8 +69,8 @@ class ModelFolder:
 
     @property
     def weights(self) -> Path:
-        """The whole language model, where all of its weights were tuned."""
-        return self.path / "model"
+        """The whole language model: in `model/` where all of it was tuned; in an export, beside `pricer.json`."""
+        return self.path if (self.path / "config.json").is_file() else self.path / "model"
 
     @property
     def calibration(self) -> Path:

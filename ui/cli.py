@@ -410,6 +410,53 @@ def evaluate(
 
 
 @app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder, a hub id, or 'embedded'.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "bfloat16",
+    revision: Annotated[str | None, typer.Option(help="Revision of a model on the hub.")] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    device: Annotated[str, typer.Option(help="Where to merge, such as cpu or cuda.")] = "cpu",
+) -> None:
+    """Write a model whole, its adapter merged in, for vLLM, llama.cpp and transformers."""
+    with _busy("merging the model"):
+        from ..training.export import export_model
+
+        export_model(model, out, dtype=dtype, revision=revision, device=device, overwrite=overwrite, say=_say)
+    if as_json:
+        files = sorted(path for path in out.rglob("*") if path.is_file())
+        _print_json({"model": str(out), "dtype": dtype, "bytes": sum(path.stat().st_size for path in files)})
+        return
+    _out.print(f"the model is in {out}; {out / 'README.md'} says how to serve it", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def push(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, or an export of one.")],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="Where to, such as me/my-pricer.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everyone see a repository made for it.")] = False,
+    with_comparables: Annotated[
+        bool, typer.Option("--with-comparables", help="Push what tells of single books, too: texts and prices.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to push to, made where there is none.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Push a model folder with its card to the Hugging Face hub; private, and without any single book, unless asked."""
+    from ..training.hub import push_model
+
+    with _busy(f"pushing to {repository}"):
+        pushed = push_model(
+            model, repository, private=not public, comparables=with_comparables, revision=revision, say=_say
+        )
+    if as_json:
+        _print_json({"repo_id": pushed.repo_id, "revision": pushed.revision, "url": pushed.url})
+        return
+    _out.print(f"pushed: {pushed.url}", highlight=False, soft_wrap=True, markup=False)
+    _out.print(f"use it with --model {pushed.repo_id}", highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
 def ui(
     model: ModelOption = "embedded",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8501,

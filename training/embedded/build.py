@@ -23,6 +23,7 @@ from ..evaluation import Measures, interval_errors, price_errors
 from ..finetune import TrainingRun, finetune
 from ..loading import load_pricer, load_tokenizer
 from ..measuring import book_distributions
+from ..model_card import TAG, errors_table, with_header
 from ..model_folder import EMBEDDED, ModelFolder
 from ..money import parse_price
 from ..presets import load_settings
@@ -175,23 +176,13 @@ def _install(base: Path, pricer: Path, demo: Sequence[PricedBook], report: dict[
 
 def report_table(report: dict[str, Any]) -> str:
     """The errors of a report in Markdown."""
-    rows = [
-        f"| {name} | {errors['mae']:.2f} | {errors['median_ae']:.2f} | {errors['hit_rate']:.0%} |"
-        for name, errors in report["test"].items()
-    ]
-    return "\n".join(["| method | mean | median | within 20 % or $40 |", "|---|---:|---:|---:|", *rows])
+    return errors_table(report["test"])
 
 
 def model_card(report: dict[str, Any]) -> str:
     """The card of the embedded model, its figures from the report."""
     held = report["test"]["embedded model"].get("coverage")
-    return f"""---
-license: apache-2.0
-library_name: peft
-tags: [bookpricer, demonstration]
----
-
-# Book Pricer's embedded model
+    text = f"""# Book Pricer's embedded model
 
 **A demonstration model.** It was trained on three quarters of {RECORDS:,} synthetic listings and on not one real book.
 It shows how Book Pricer works and is a start for tuning on your own prices; do not sell or buy by it.
@@ -218,3 +209,4 @@ The 80 % intervals held {held:.1%} of these prices.
 English; prices of $0–$999; the prices follow the rules in `training/synthetic/README.md`, which are a bookseller's
 rules of thumb, not a market.
 """
+    return with_header({"license": "apache-2.0", "library_name": "peft", "tags": [TAG, "demonstration"]}, text)
