@@ -204,8 +204,7 @@ def _logits(shape: ModelShape, batch: Batch) -> int:
 
 
 def _working(shape: ModelShape, batch: Batch) -> int:
-    """Gradients of a feed-forward part's three factors and of the stream; a dequantized matrix, or the trained weights'
-    copies in 16 bits."""
+    """Gradients within a block, and a dequantized matrix, or the trained weights' copies in 16 bits."""
     gradients = batch.all_tokens * (3 * shape.inner + 2 * shape.width) * batch.bytes
     if shape.quantized:
         return gradients + max(shape.quantized) * batch.bytes

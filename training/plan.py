@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,7 +36,7 @@ class TrainingPlan(BaseModel):
     """What a run will do and need. Bytes and seconds; sentences in `notes` and `warnings`.
 
     Args:
-        model: where the sizes come from: the model's config, or its published numbers.
+        sizes_from: the model's config, or its published numbers.
         method: `QLoRA`, `LoRA` or `full tuning`.
         parameters: of the base model; `trainable` of them, or beside them, are trained.
         tokens: of one epoch, without padding; `longest` of one example.
@@ -53,7 +53,7 @@ class TrainingPlan(BaseModel):
 
     preset: str
     base_model: str
-    model: str
+    sizes_from: str
     method: str
     parameters: int
     trainable: int
@@ -161,7 +161,7 @@ def plan_training(
         rows = math.ceil(examples / max(1, int(room / mean_tokens)))
         row_tokens = longest = room
         notes.append("packed: the number of steps depends on how the books fill the packs, and is estimated")
-    steps, micro_batches = count_steps(settings, int(rows), devices)
+    schedule = count_steps(settings, int(rows), devices)
     per_device = int(_sft(settings, "per_device_train_batch_size"))
     accumulated = int(_sft(settings, "gradient_accumulation_steps"))
     batch = Batch(
@@ -179,14 +179,14 @@ def plan_training(
     # Padding goes up to the longest of a batch, so that a batch of one has none.
     grouped = per_device == 1 or _sft(settings, "train_sampling_strategy") == "group_by_length"
     usual = replace(batch, tokens=math.ceil(row_tokens if grouped else longest))
-    seconds = _seconds(shape, usual, target, micro_batches, steps)
+    seconds = _seconds(shape, usual, target, schedule)
     available = target.memory if target else main_memory()
     notes += _notes(batch, target, seconds)
     warnings = _warnings(settings, target)
     return TrainingPlan(
         preset=settings.preset,
         base_model=settings.base_model,
-        model=source,
+        sizes_from=source,
         method="full tuning" if shape.full else "QLoRA" if shape.quantized else "LoRA",
         parameters=shape.parameters,
         trainable=shape.trainable,
@@ -194,8 +194,8 @@ def plan_training(
         mean_tokens=round(mean_tokens, 1),
         longest=longest,
         tokens=round(examples * mean_tokens),
-        epochs=round(micro_batches * per_device * devices / max(rows, 1), 2),
-        steps=steps,
+        epochs=round(schedule.epochs, 2),
+        steps=schedule.steps,
         batch=per_device * accumulated * devices,
         checkpointing=batch.checkpointing,
         optimizer=batch.optimizer,
@@ -211,22 +211,28 @@ def plan_training(
     )
 
 
-def count_steps(settings: FinetuneSettings, rows: int, devices: int = 1) -> tuple[int, int]:
-    """Optimizer steps, and batches of one device, as transformers' `Trainer` counts them."""
+class Schedule(NamedTuple):
+    """Optimizer steps of a run, batches of one device, and passes over the examples."""
+
+    steps: int
+    batches: int
+    epochs: float
+
+
+def count_steps(settings: FinetuneSettings, rows: int, devices: int = 1) -> Schedule:
+    """The schedule as transformers' `Trainer` makes it of epochs or `max_steps`, batches, accumulation and devices."""
     size = int(_sft(settings, "per_device_train_batch_size"))
     accumulated = int(_sft(settings, "gradient_accumulation_steps"))
     drop_last = bool(_sft(settings, "dataloader_drop_last"))
     batches = rows // size if drop_last else math.ceil(rows / size)
     batches = batches // devices if drop_last else math.ceil(batches / devices)
     updates = max(math.ceil(batches / accumulated), 1)
-    limit = int(_sft(settings, "max_steps"))
-    if limit >= 0:
-        whole, rest = divmod(limit, updates)
-        return limit, whole * batches + min(rest * accumulated, batches)
-    epochs = float(_sft(settings, "num_train_epochs"))
-    steps = math.ceil(epochs * updates)
+    steps = int(_sft(settings, "max_steps"))
+    if steps < 0:
+        steps = math.ceil(float(_sft(settings, "num_train_epochs")) * updates)
     whole, rest = divmod(steps, updates)
-    return steps, whole * batches + min(rest * accumulated, batches)
+    done = whole * batches + min(rest * accumulated, batches)
+    return Schedule(steps, done, done / max(batches, 1))
 
 
 def token_lengths(books: Sequence[PricedBook], tokenizer: Tokenizer, content_tokens: int, max_length: int) -> list[int]:
@@ -255,11 +261,11 @@ def plan_rows(plan: TrainingPlan) -> list[tuple[str, str]]:
     """The plan as rows of a table: what, and how much."""
     share = f"{plan.trainable / plan.parameters:.2%}"
     rows = [
-        ("Base model", f"{plan.base_model}, {plan.parameters:,} parameters"),
+        ("Base model", f"{plan.base_model}, {plan.parameters:,} parameters ({plan.sizes_from})"),
         ("Trained", f"{plan.trainable:,} parameters ({share}) by {plan.method}"),
         ("Examples", f"{plan.examples:,} of {plan.mean_tokens:,.0f} tokens on average, {plan.longest:,} at most"),
         ("Tokens", f"{plan.tokens:,} an epoch, {plan.epochs:g} epochs"),
-        ("Steps", f"{plan.steps:,} of {plan.batch:,} examples"),
+        ("Steps", f"{plan.steps:,} of {plan.batch:,} examples by {plan.optimizer}"),
     ]
     rows += [(f"Memory: {part}", format_bytes(size)) for part, size in plan.memory.items() if size and part != "total"]
     room = f" of {format_bytes(plan.device_memory)}" if plan.device_memory else ""
@@ -287,7 +293,7 @@ def format_time(seconds: float) -> str:
     for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 1.5 * length:
             return f"about {seconds / length:.1f} {unit}"
-    return f"about {max(1, round(seconds))} seconds"
+    return f"about {round(seconds)} seconds" if seconds >= 1.5 else "about a second"
 
 
 def _config(settings: FinetuneSettings, folder: Path | None) -> tuple[PretrainedConfig, str]:
@@ -296,7 +302,7 @@ def _config(settings: FinetuneSettings, folder: Path | None) -> tuple[Pretrained
     known = known_config(settings.base_model)
     if known is None:
         raise InputError(f"there is no config of {settings.base_model} to plan with; name a folder that holds one")
-    return known, "published sizes; the config itself was not read"
+    return known, "as published"
 
 
 def _sft(settings: FinetuneSettings, name: str, default: Any = None) -> Any:
@@ -322,11 +328,12 @@ def _target(gpu: str | None) -> Gpu | None:
     return None if gpu.strip().lower() == "cpu" else find_gpu(gpu)
 
 
-def _seconds(shape: ModelShape, batch: Batch, gpu: Gpu | None, batches: int, steps: int) -> float | None:
+def _seconds(shape: ModelShape, batch: Batch, gpu: Gpu | None, schedule: Schedule) -> float | None:
     if gpu is None:
         speed = measure_cpu(batch.all_tokens, shape.width, shape.inner, bool(shape.quantized))
-        return round(batches * cpu_seconds(shape, batch, speed) + steps * cpu_step_seconds(shape, speed), 1)
-    return round(batches * gpu_seconds(shape, batch, gpu), 1) if gpu.tflops else None
+        steps = schedule.steps * cpu_step_seconds(shape, speed)
+        return round(schedule.batches * cpu_seconds(shape, batch, speed) + steps, 1)
+    return round(schedule.batches * gpu_seconds(shape, batch, gpu), 1) if gpu.tflops else None
 
 
 def _notes(batch: Batch, gpu: Gpu | None, seconds: float | None) -> list[str]:
@@ -340,6 +347,10 @@ def _notes(batch: Batch, gpu: Gpu | None, seconds: float | None) -> list[str]:
             f"time supposes {UTILISATION:.0%} of {gpu.tflops:g} TFLOP/s, {BANDWIDTH_SHARE:.0%} of "
             f"{gpu.bandwidth / 1e9:,.0f} GB/s and {LAUNCH * 1000:g} ms a block and pass for starting kernels; "
             "expect it within a factor of two"
+        )
+    if batch.devices > 1:
+        notes.append(
+            "memory is that of each device, which holds a whole model; FSDP would share one, and is not planned"
         )
     if not knows_optimizer(batch.optimizer):
         notes.append(f"the states of {batch.optimizer} are not known here and are counted as AdamW's")

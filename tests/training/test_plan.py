@@ -65,14 +65,14 @@ def test_steps_are_the_trainers_own(rows, size, accumulated, epochs, max_steps, 
     trainer = Trainer(model=LlamaForCausalLM(TINY), args=arguments, train_dataset=data)
     expected = trainer.set_initial_training_values(arguments, trainer.get_train_dataloader())[-1]
     chosen = load_settings("embedded", overrides=[f"sft.{name}={str(value).lower()}" for name, value in sft.items()])
-    assert count_steps(chosen, rows)[0] == expected
+    assert count_steps(chosen, rows).steps == expected
 
 
 def test_settings_left_out_are_transformers_own():
     bare = load_settings("embedded").model_copy(update={"sft": {}})
     defaults = TrainingArguments("unused", use_cpu=True, report_to="none")
     steps = math.ceil(math.ceil(100 / defaults.per_device_train_batch_size) * defaults.num_train_epochs)
-    assert count_steps(bare, 100)[0] == steps
+    assert count_steps(bare, 100).steps == steps
     assert plan_training(bare, find_config("embedded"), 100, 50.0, "cpu").optimizer == defaults.optim
 
 
@@ -84,7 +84,7 @@ def test_batches_are_shared_out_as_accelerate_does(rows, devices, drop_last):
     share = len(BatchSamplerShard(sampler, num_processes=devices, process_index=0))
     options = ["sft.per_device_train_batch_size=4", "sft.num_train_epochs=1", "sft.gradient_accumulation_steps=1"]
     chosen = load_settings("embedded", overrides=[*options, f"sft.dataloader_drop_last={str(drop_last).lower()}"])
-    assert count_steps(chosen, rows, devices)[0] == max(share, 1)
+    assert count_steps(chosen, rows, devices).steps == max(share, 1)
 
 
 @pytest.mark.parametrize("max_length", [224, 40])
@@ -121,7 +121,7 @@ def test_the_embedded_preset_is_planned_for_this_machine():
 def test_a_llama_is_planned_without_a_hub_and_says_so():
     plan = plan_run(load_settings("llama-3.1-8b"), BOOKS, gpu="a100-80gb")
     assert plan.parameters == 8_030_261_248 and plan.trainable == 6_815_744
-    assert any("without the hub" in note for note in plan.notes) and "published" in plan.model
+    assert any("without the hub" in note for note in plan.notes) and "published" in plan.sizes_from
     assert plan.fits and plan.smallest_gpu == "t4"
     table = dict(plan_rows(plan))
     assert "6,815,744" in table["Trained"] and "fits on a100-80gb" in table["Verdict"]
@@ -179,7 +179,7 @@ def test_what_cannot_be_planned_is_one_sentence(tmp_path: Path):
 
 def test_sizes_and_times_in_words():
     assert (format_bytes(3 * 2**30), format_bytes(5 * 2**19)) == ("3.00 GiB", "2.5 MiB")
-    assert format_time(0.2) == "about 1 seconds"
+    assert format_time(0.2) == "about a second"
     assert [format_time(s) for s in (80, 600, 9000, 200_000)] == [
         "about 80 seconds", "about 10.0 minutes", "about 2.5 hours", "about 2.3 days",
     ]  # fmt: skip
