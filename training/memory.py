@@ -167,8 +167,8 @@ def layer_activations(shape: ModelShape, batch: Batch) -> int:
     """Bytes that one transformer block keeps for the backward pass.
 
     For a token, with width h, feed-forward width i, q of the queries and k of the keys, and b bytes a number: two norms
-    keep their input in float32 (8h); attention its queries, keys, values, result and the softmax's sum (b(2q + 2k), or
-    b·4q where padding makes transformers repeat keys and values); the gated product its three factors (3bi). An adapter
+    keep their input in float32 (8h); attention its queries, keys, values, result and the softmax's sum (b(2q + 2k), or,
+    where padding makes transformers repeat keys and values and needs a mask, b(4q + tokens)); the gated product its three factors (3bi). An adapter
     needs its input, and with dropout a copy of it and a mask, for each layer that carries one. Trained weights need
     the input of each.
     """
@@ -176,6 +176,7 @@ def layer_activations(shape: ModelShape, batch: Batch) -> int:
     keys = shape.queries if batch.sequences > 1 else shape.keys
     token = 2 * h * FLOAT32 + 2 * FLOAT32
     token += b * (2 * shape.queries + 2 * keys) + shape.heads * FLOAT32
+    token += b * batch.tokens if batch.sequences > 1 else 0
     token += 3 * b * shape.inner
     if shape.full:
         token += 2 * h * _stream(shape, batch) + 2 * h * b + b * shape.inner

@@ -220,19 +220,25 @@ class Schedule(NamedTuple):
 
 
 def count_steps(settings: FinetuneSettings, rows: int, devices: int = 1) -> Schedule:
-    """The schedule as transformers' `Trainer` makes it of epochs or `max_steps`, batches, accumulation and devices."""
+    """The schedule as transformers' `Trainer` makes it of epochs or `max_steps`, batches, accumulation and devices.
+
+    Raises:
+        InputError: not one whole batch, where only those count.
+    """
     size = int(_sft(settings, "per_device_train_batch_size"))
     accumulated = int(_sft(settings, "gradient_accumulation_steps"))
     drop_last = bool(_sft(settings, "dataloader_drop_last"))
     batches = rows // size if drop_last else math.ceil(rows / size)
     batches = batches // devices if drop_last else math.ceil(batches / devices)
-    updates = max(math.ceil(batches / accumulated), 1)
+    if not batches:
+        raise InputError(f"{rows} examples are fewer than a batch, and sft.dataloader_drop_last leaves them out")
+    updates = math.ceil(batches / accumulated)
     steps = int(_sft(settings, "max_steps"))
     if steps < 0:
         steps = math.ceil(float(_sft(settings, "num_train_epochs")) * updates)
     whole, rest = divmod(steps, updates)
     done = whole * batches + min(rest * accumulated, batches)
-    return Schedule(steps, done, done / max(batches, 1))
+    return Schedule(steps, done, done / batches)
 
 
 def token_lengths(books: Sequence[PricedBook], tokenizer: Tokenizer, content_tokens: int, max_length: int) -> list[int]:

@@ -18,7 +18,7 @@ PUBLISHED = load_settings("llama-3.1-8b")
 LORA = {"r": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
 
 
-@pytest.mark.parametrize("lora", [None, LORA])
+@pytest.mark.parametrize("lora", [None, LORA, {"r": 4, "target_modules": ["q_proj", "down_proj"]}])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_operations_are_those_that_torch_counts(lora, checkpointing):
     config = LlamaConfig(
@@ -43,8 +43,8 @@ SHAPE = read_shape(known_config(PUBLISHED.base_model), PUBLISHED.lora, PUBLISHED
 BATCH = Batch(sequences=8, tokens=200, checkpointing=True, on_gpu=True)
 
 
-def test_six_operations_a_parameter_and_token_with_lora_and_checkpointing():
-    assert operations(SHAPE, BATCH) / (SHAPE.linear * 1600) == pytest.approx(6, rel=0.05)
+def test_operations_a_parameter_and_token_with_lora():
+    assert operations(SHAPE, BATCH) / (SHAPE.linear * 1600) == pytest.approx(5.5, rel=0.05)
     assert operations(SHAPE, replace(BATCH, checkpointing=False)) / (SHAPE.linear * 1600) == pytest.approx(4, rel=0.05)
 
 

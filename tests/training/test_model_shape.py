@@ -31,20 +31,19 @@ def test_the_embedded_base_has_the_parameters_of_the_model_that_is_loaded():
 
 
 @pytest.mark.parametrize(
-    ("name", "billions", "trained"),
+    ("name", "parameters", "trained"),
     [
-        ("meta-llama/Llama-3.2-1B", 1.2358, 1_703_936),
-        ("meta-llama/Llama-3.2-3B", 3.2128, 4_587_520),
-        ("meta-llama/Llama-3.1-8B", 8.0303, 6_815_744),
+        ("meta-llama/Llama-3.2-1B", 1_235_814_400, 1_703_936),
+        ("meta-llama/Llama-3.2-3B", 3_212_749_824, 4_587_520),
+        ("meta-llama/Llama-3.1-8B", 8_030_261_248, 6_815_744),
     ],
 )
-def test_the_llamas_have_their_published_sizes_and_none_of_their_weights_is_allocated(name, billions, trained):
+def test_the_llamas_have_their_published_sizes_and_none_of_their_weights_is_allocated(name, parameters, trained):
     before = psutil.Process().memory_info().rss
     shape = read_shape(known_config(name), LORA, NF4)
-    assert round(shape.parameters / 1e9, 4) == billions
-    assert shape.trainable == trained
+    assert (shape.parameters, shape.trainable) == (parameters, trained)
     assert len(shape.quantized) == 7 * shape.layers and sum(shape.quantized) == shape.linear
-    assert psutil.Process().memory_info().rss - before < 300 * 2**20
+    assert psutil.Process().memory_info().rss - before < 2**30
 
 
 def test_every_llama_preset_is_known():

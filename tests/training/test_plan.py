@@ -63,8 +63,12 @@ def test_steps_are_the_trainers_own(rows, size, accumulated, epochs, max_steps, 
     data = [{"input_ids": [1, 2], "labels": [1, 2]}] * rows
     arguments = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", **sft)
     trainer = Trainer(model=LlamaForCausalLM(TINY), args=arguments, train_dataset=data)
-    expected = trainer.set_initial_training_values(arguments, trainer.get_train_dataloader())[-1]
     chosen = load_settings("embedded", overrides=[f"sft.{name}={str(value).lower()}" for name, value in sft.items()])
+    if drop_last and rows < size:
+        with pytest.raises(InputError, match="drop_last"):
+            count_steps(chosen, rows)
+        return
+    expected = trainer.set_initial_training_values(arguments, trainer.get_train_dataloader())[-1]
     assert count_steps(chosen, rows).steps == expected
 
 
@@ -76,7 +80,7 @@ def test_settings_left_out_are_transformers_own():
     assert plan_training(bare, find_config("embedded"), 100, 50.0, "cpu").optimizer == defaults.optim
 
 
-@pytest.mark.parametrize("rows", [5, 32, 101])
+@pytest.mark.parametrize("rows", [13, 32, 101])
 @pytest.mark.parametrize("devices", [2, 3])
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_batches_are_shared_out_as_accelerate_does(rows, devices, drop_last):
@@ -84,11 +88,11 @@ def test_batches_are_shared_out_as_accelerate_does(rows, devices, drop_last):
     share = len(BatchSamplerShard(sampler, num_processes=devices, process_index=0))
     options = ["sft.per_device_train_batch_size=4", "sft.num_train_epochs=1", "sft.gradient_accumulation_steps=1"]
     chosen = load_settings("embedded", overrides=[*options, f"sft.dataloader_drop_last={str(drop_last).lower()}"])
-    assert count_steps(chosen, rows, devices).steps == max(share, 1)
+    assert share and count_steps(chosen, rows, devices).steps == share
 
 
-@pytest.mark.parametrize("max_length", [224, 40])
-def test_tokens_are_those_of_the_rows_that_trl_makes(max_length, tmp_path):
+@pytest.mark.parametrize("cut", [False, True])
+def test_tokens_are_those_of_the_rows_that_trl_makes(cut, tmp_path):
     from datasets import Dataset
     from tokenizers import Tokenizer
     from trl import SFTConfig, SFTTrainer
@@ -96,6 +100,8 @@ def test_tokens_are_those_of_the_rows_that_trl_makes(max_length, tmp_path):
     from bookpricer.training.loading import load_tokenizer
 
     tokenizer = load_tokenizer(find_base("embedded"))
+    plain = Tokenizer.from_file(str(find_tokenizer("embedded")))
+    max_length = sorted(token_lengths(BOOKS, plain, 60, 0))[len(BOOKS) // 2] if cut else 224
     trainer = SFTTrainer(
         model=LlamaForCausalLM(LlamaConfig(**{**TINY.to_dict(), "vocab_size": len(tokenizer)})),
         args=SFTConfig(str(tmp_path), max_length=max_length, use_cpu=True, bf16=False, report_to="none"),
@@ -103,9 +109,8 @@ def test_tokens_are_those_of_the_rows_that_trl_makes(max_length, tmp_path):
         processing_class=tokenizer,
     )
     expected = [len(ids) for ids in trainer.train_dataset["input_ids"]]
-    plain = Tokenizer.from_file(str(find_tokenizer("embedded")))
     assert token_lengths(BOOKS, plain, 60, max_length) == expected
-    assert max_length > 100 or 0 < len(expected) < len(BOOKS)
+    assert len(expected) < len(BOOKS) if cut else len(expected) == len(BOOKS)
 
 
 def test_the_embedded_preset_is_planned_for_this_machine():
