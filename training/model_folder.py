@@ -155,6 +155,18 @@ def find_tokenizer(name: str, revision: str | None = None) -> Path:
     return path
 
 
+def find_config(name: str, revision: str | None = None) -> Path:
+    """The folder that holds a base model's `config.json`, of which nothing else is downloaded.
+
+    Raises:
+        InputError: as `find_model`, or there is none.
+    """
+    folder = _PACKAGED / "base" if name == EMBEDDED else _folder_or_hub(name, revision, only="config.json")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"there is no model in {folder} (config.json); name a folder or a hub id that holds one")
+    return folder
+
+
 def demo_catalog() -> Path:
     """The bundled synthetic catalogue, priced; no book of it was trained on."""
     return _PACKAGED / "demo.jsonl"
