@@ -168,9 +168,9 @@ def layer_activations(shape: ModelShape, batch: Batch) -> int:
 
     For a token, with width h, feed-forward width i, q of the queries and k of the keys, and b bytes a number: two norms
     keep their input in float32 (8h); attention its queries, keys, values, result and the softmax's sum (b(2q + 2k), or,
-    where padding makes transformers repeat keys and values and needs a mask, b(4q + tokens)); the gated product its three factors (3bi). An adapter
-    needs its input, and with dropout a copy of it and a mask, for each layer that carries one. Trained weights need
-    the input of each.
+    where padding makes transformers repeat keys and values and needs a mask, b(4q + tokens)); the gated product its
+    three factors (3bi). An adapter needs its input, and with dropout a copy of it and a mask, for each layer that
+    carries one. Trained weights need the input of each.
     """
     h, b = shape.width, batch.bytes
     keys = shape.queries if batch.sequences > 1 else shape.keys
