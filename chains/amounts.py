@@ -28,10 +28,10 @@ _WORD = (
     r"złotych)"
 )
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _VALUES = {word: value for value, word in enumerate(_ONES)} | {w: 10 * (i + 2) for i, w in enumerate(_TENS)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _SPELT_WORD = "|".join(sorted({*_VALUES, *_SCALES}, key=len, reverse=True))
@@ -71,6 +71,10 @@ _HIDDEN = re.compile(
 )
 
 
+# How a guard's correction begins, which is no word of the user.
+CORRECTION_MARK = "[price check]"
+
+
 @dataclass(frozen=True)
 class Amount:
     """A sum, and where it stands in the text that `readable` gives; `bare` where nothing near says that it is money."""
@@ -84,9 +88,7 @@ class Amount:
 def readable(text: str) -> str:
     """The text as a reader sees it: digits of every script and width as 0–9, without characters that show nothing."""
     shown = _HIDDEN.sub("", unicodedata.normalize("NFKC", text))
-    return "".join(
-        str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in shown
-    )
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in shown)
 
 
 def find_amounts(text: str) -> list[Amount]:
@@ -120,7 +122,7 @@ def _amounts(text: str) -> Iterator[Amount]:
 
 
 def _is_counted(text: str, match: re.Match[str], window: str) -> bool:
-    start, end = match.span()
+    end = match.end()
     if _COUNTED.match(text, end) or _SHARE_OF.search(window):
         return True
     if re.match(r"[.)]\s", text[end:]) and _LIST_MARK.search(window):

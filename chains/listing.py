@@ -48,31 +48,40 @@ _FRAME_START = re.compile(
     r"^(?:(?:hi|hello|hey|please|ok|okay|so|now|and|then|well|thanks|thank you)[,!. ]+)*"
     r"(?:(?:can|could|would|will) you (?:please )?(?:tell me |say |check |find out |estimate |price )?|i(?:'d| would) "
     r"like to know |i want to know |tell me |do you know |please |let'?s )*"
-    r"(?:how much (?:is|are|does|do|did|would|could|should|can|might|money is|for)(?: (?:i|you|we|one) (?:get|ask|charge|"
-    r"pay|sell|expect|want)(?: for)?)?\b|what(?:'s| is| are| would| does| do| should| could| price| can)*(?: (?:i|you|we) "
-    r"(?:get|ask|charge|pay|expect|sell))?(?:(?: (?:the|a|your|fair|right|good|market|current|asking|estimated|likely))* "
-    r"(?:price|value|worth|cost|estimate))?(?: (?:of|for|be))?\b|"
+    r"(?:how much (?:is|are|does|do|did|would|could|should|can|might|money is|for)(?: (?:i|you|we|one) (?:get|ask|"
+    r"charge|pay|sell|expect|want)(?: for)?)?\b|what(?:'s| is| are| would| does| do| should| could| price| can)*"
+    r"(?: (?:i|you|we) (?:get|ask|charge|pay|expect|sell))?(?:(?: (?:the|a|your|fair|right|good|market|current|"
+    r"asking|estimated|likely))* (?:price|value|worth|cost|estimate))?(?: (?:of|for|be))?\b|"
     r"(?:the )?(?:price|value|worth|cost|estimate|appraise|evaluate|assess|check|quote)(?: check)?(?: (?:of|for))?\b"
     r"(?:[:,])?|price\b|i (?:have|own|found|bought|inherited|am selling|want to sell|'m selling)\b|i'm selling\b)\s*",
     re.IGNORECASE,
 )
 _FRAME_END = re.compile(
-    r"[\s,]*\b(?:(?:be |likely |usually |normally )?(?:worth|cost|costs|go for|sell for|sells for|fetch|bring|priced at|"
-    r"selling for|going for)(?: (?:now|today|used|these days|roughly|about|approximately))*)?\s*[?.!]*\s*$",
+    r"[\s,]*\b(?:(?:be |likely |usually |normally )?(?:worth|cost|costs|go for|sell for|sells for|fetch|bring|"
+    r"priced at|selling for|going for)(?: (?:now|today|used|these days|roughly|about|approximately))*)?\s*[?.!]*\s*$",
     re.IGNORECASE,
 )
-_ARTICLE = re.compile(r"^(?:for\s+)?(?:a|an|my|this|that|some|one|another|our|the\s+(?=book\b)|(?:a\s+)?copy\s+of|of)\s+",
-                      re.IGNORECASE)  # fmt: skip
+_ARTICLE = re.compile(
+    r"^(?:for\s+)?(?:a|an|my|this|that|some|one|another|our|the\s+(?=book\b)|(?:a\s+)?copy\s+of|of)\s+", re.IGNORECASE
+)
 _QUOTED = re.compile(r"[“\"*_‘]{1,2}([^“”\"*_]{2,200}?)[”\"*_’]{1,2}")
 _SUBJECT = re.compile(r"\b(?:on|about|covering|regarding|concerning)\s+(.{3,120})$", re.IGNORECASE)
 _FILLER = re.compile(
-    r"\b(?:used|second[- ]?hand|pre-?owned|new|brand[- ]new|old|illustrated|signed|first edition|edition|copy|book|novel|"
-    r"volume|in (?:very )?(?:good|fine|poor|acceptable) condition|like new|good|very|condition|with|from|of|in|and)\b",
+    r"\b(?:used|second[- ]?hand|pre-?owned|new|brand[- ]new|old|illustrated|signed|first edition|edition|copy|book|"
+    r"novel|volume|in (?:very )?(?:good|fine|poor|acceptable) condition|like new|good|very|condition|with|from|of|in|"
+    r"and)\b",
+    re.IGNORECASE,
+)
+_COPY_OF = re.compile(r"(?:signed|used|new|old)\s+(?:copy|edition)\s+of\s", re.IGNORECASE)
+_LEADING = re.compile(
+    r"^\s*(?:(?:a|an|my|used|second[- ]?hand|new|old|brand[- ]new|signed|copy|edition|of|\d{4})\s+)+(?=\S)",
     re.IGNORECASE,
 )
 _TITLE_LIMIT = 200
 _LISTING_WORDS = 40
-_PRONOUN = re.compile(r"^(?:it|this|that|these|they|them|this one|that one|the book|this book|my book|one|the other)?$", re.I)
+_PRONOUN = re.compile(
+    r"^(?:it|this|that|these|they|them|this one|that one|the book|this book|my book|one|the other)?$", re.I
+)
 
 
 def is_listing(text: str) -> bool:
@@ -246,9 +255,8 @@ def _without_facts(text: str) -> str:
         left = pattern.sub(" ", left)
     if not _FILLER.sub(" ", _YEAR.sub(" ", left)).strip(" ,.-:"):
         return ""
-    if left != text or re.match(r"(?i)(?:signed|used|new|old)\s+(?:copy|edition)\s+of\s", left):
-        left = re.sub(r"^\s*(?:(?:a|an|my|used|second[- ]?hand|new|old|brand[- ]new|signed|copy|edition|of|\d{4})\s+)+(?=\S)", " ", left,
-                      flags=re.IGNORECASE)  # fmt: skip
+    if left != text or _COPY_OF.match(left):
+        left = _LEADING.sub(" ", left)
     left = re.sub(r"\s+(?:in|as|from|of|with|and|,)\s*$", " ", left)
     return " ".join(left.split())
 
@@ -273,11 +281,23 @@ def describe(arguments: dict[str, Any]) -> str:
     return f"{title}{author}{f' ({shown})' if shown else ''}"
 
 
+def with_facts(arguments: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with facts changed, in their description too where that names the old ones."""
+    description = str(arguments.get("description", ""))
+    if "format" in changes:
+        description = _FORMAT_WORDS.sub(str(changes["format"]), description)
+    if "pages" in changes:
+        description = _PAGES.sub(f"{changes['pages']} pages", description)
+    changed = {**arguments, **changes}
+    return {**changed, "description": description} if description else changed
+
+
 def same_book(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two descriptions are of one book, whatever its format, year or condition."""
 
     def key(arguments: dict[str, Any]) -> tuple[str, ...]:
-        return tuple(str(arguments.get(name, "")).casefold()[:200] for name in ("title", "author", "description"))
+        names = ("title", "author") if arguments.get("title") else ("description",)
+        return tuple(str(arguments.get(name, "")).casefold() for name in names)
 
     return key(one) == key(other)
 

@@ -19,9 +19,9 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
-from ..tools.results import ESTIMATE, artifact_prices
+from ..tools.results import ESTIMATE, artifact_prices, artifact_titles
 from ..training.money import format_money
-from .amounts import Amount, find_amounts, readable
+from .amounts import CORRECTION_MARK, Amount, find_amounts, readable
 
 # How often a model may correct itself, invented prices and unreadable tool calls counted alike.
 _CORRECTIONS = 2
@@ -43,11 +43,12 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 @dataclass(frozen=True)
 class Known:
-    """The sums of a conversation: `prices` that tools returned, the user's own `figures`, and any other `numbers`."""
+    """The sums of a conversation: tools' `prices`, the user's `figures`, all other `numbers`; and tools' `titles`."""
 
     prices: tuple[float, ...]
     figures: tuple[float, ...]
     numbers: frozenset[float]
+    titles: tuple[str, ...] = ()
 
 
 def known_sums(messages: Sequence[BaseMessage]) -> Known:
@@ -55,17 +56,19 @@ def known_sums(messages: Sequence[BaseMessage]) -> Known:
     prices: list[float] = []
     figures: list[float] = []
     numbers: set[float] = set()
+    titles: list[str] = []
     for message in messages:
         if isinstance(message, ToolMessage) and message.status != "error":
             found = list(artifact_prices(message.artifact))
             ours = isinstance(message.artifact, dict) and "kind" in message.artifact
             prices += found if ours else _numbers(message.text)
             numbers.update(_numbers(message.text))
-        elif isinstance(message, HumanMessage):
+            titles += artifact_titles(message.artifact)
+        elif isinstance(message, HumanMessage) and not message.text.startswith(CORRECTION_MARK):
             text = readable(message.text)
             figures += [amount.value for amount in find_amounts(text)]
             numbers.update(_numbers(text))
-    return Known(tuple(dict.fromkeys(prices)), tuple(dict.fromkeys(figures)), frozenset(numbers))
+    return Known(tuple(dict.fromkeys(prices)), tuple(dict.fromkeys(figures)), frozenset(numbers), tuple(titles))
 
 
 def invented_prices(answer: str, known: Known) -> list[str]:
@@ -75,7 +78,7 @@ def invented_prices(answer: str, known: Known) -> list[str]:
         >>> invented_prices("It costs $12.40, or $99.", Known((12.4,), (), frozenset()))
         ['$99.']
     """
-    text = readable(answer)
+    text = _without_titles(readable(answer), known.titles)
     invented = []
     start = 0
     for end in [*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]:
@@ -87,6 +90,15 @@ def invented_prices(answer: str, known: Known) -> list[str]:
             if not _is_vouched_for(amount, sentence, vouched, known):
                 invented.append(sentence[max(0, amount.start - 1) : amount.end + 1].strip())
     return invented
+
+
+def _without_titles(text: str, titles: Sequence[str]) -> str:
+    """The text without quoted titles, which may hold sums ("The $100 Startup"); a title has two words at least."""
+    for title in titles:
+        shown = readable(title)
+        if len(re.findall(r"[^\W\d_]{2,}", shown)) >= 2 and re.search(r"\d", shown):
+            text = re.sub(rf"[“\"*_‘]{{1,2}}{re.escape(shown)}[”\"*_’]{{1,2}}", "“”", text)
+    return text
 
 
 def _is_vouched_for(amount: Amount, sentence: str, vouched: bool, known: Known) -> bool:
@@ -185,7 +197,7 @@ def _correction(messages: Sequence[AnyMessage], response: ModelResponse[Any]) ->
     return [
         answer,
         HumanMessage(
-            f"[price check] Your answer was not shown: no tool returned {', '.join(invented[:5])}. Answer again. State "
+            f"{CORRECTION_MARK} Your answer was not shown: no tool returned {', '.join(invented[:5])}. Answer again. State "
             "only prices that a tool returned in this conversation, or call a tool to get one. Mention the user's own "
             "figures only as theirs ('the $15 that you mentioned')."
         ),
@@ -201,7 +213,9 @@ def _settle(messages: Sequence[AnyMessage], response: ModelResponse[Any]) -> Mod
     if answer.invalid_tool_calls:
         changed = changed.model_copy(update={"invalid_tool_calls": []})
         if not answer.tool_calls:
-            text = "The chat model could not call the pricing tools: its arguments were no valid JSON. Please ask again."
+            text = (
+                "The chat model could not call the pricing tools: its arguments were no valid JSON. Please ask again."
+            )
             changed = AIMessage(text, id=answer.id)
     if changed.text and invented_prices(changed.text, known_sums(messages)):
         if changed.tool_calls:

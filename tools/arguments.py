@@ -49,7 +49,9 @@ class BookArguments(BaseModel):
 
     def book(self) -> Book:
         """The Book that is meant."""
-        facts = {name: getattr(self, name) for name in ("format", "pages", "publisher", "year", "language", "condition")}
+        facts = {
+            name: getattr(self, name) for name in ("format", "pages", "publisher", "year", "language", "condition")
+        }
         book = Book(
             title=self.title,
             author=self.author,

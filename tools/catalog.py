@@ -34,7 +34,8 @@ class Catalogue:
     """Books to look up by the words of title and author, rare words first, or by their code.
 
     Example:
-        >>> Catalogue([Book(title="Emma", author="Jane Austen"), Book(title="Rome")]).find("jane austen's emma")[0].title
+        >>> catalogue = Catalogue([Book(title="Emma", author="Jane Austen"), Book(title="Rome")])
+        >>> catalogue.find("jane austen's emma")[0].title
         'Emma'
     """
 

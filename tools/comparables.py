@@ -1,4 +1,4 @@
-"""Comparable books for LangChain: embeddings, a retriever, and a tool. Knows LangChain's interfaces; finds nothing itself.
+"""Comparable books for LangChain: embeddings, a retriever, and a tool. Knows LangChain; finds nothing itself.
 
 The search is `training.comparables`'.
 """

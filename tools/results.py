@@ -59,6 +59,15 @@ def artifact_prices(artifact: Any) -> Iterator[float]:
         yield from (row["price"] for row in artifact["comparables"])
 
 
+def artifact_titles(artifact: Any) -> Iterator[str]:
+    """The titles of all books in a tool's artifact."""
+    if not isinstance(artifact, Mapping):
+        return
+    rows = [artifact.get("book") or {}, *(artifact.get("books") or ()), *(artifact.get("comparables") or ())]
+    rows += (artifact.get("estimate") or {}).get("comparables") or ()
+    yield from (row["title"] for row in rows if row.get("title"))
+
+
 def make_tool(
     name: str,
     description: str,

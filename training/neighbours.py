@@ -23,7 +23,7 @@ from .book import Book
 from .dataset import work_of
 from .errors import InputError
 from .saving import check_manifest, read_array, write_manifest
-from .vectors import FIELDS, Embed, book_vectors, field_texts
+from .vectors import Embed, book_vectors, field_texts
 
 KIND = "neighbours"
 # Dimensions that are kept, and as many books as they are fitted on.
@@ -89,7 +89,9 @@ class NeighbourIndex:
         vectors = self._project(books)
         count = 1 if len(books) <= EXACT_BOOKS else round(2 * math.sqrt(len(books)))
         self._centroids = _cluster(vectors, count)
-        cluster = _faiss().knn(vectors, self._centroids, 1, metric=_INNER)[1][:, 0] if count > 1 else np.zeros(len(books))
+        cluster = (
+            _faiss().knn(vectors, self._centroids, 1, metric=_INNER)[1][:, 0] if count > 1 else np.zeros(len(books))
+        )
         self._order = np.argsort(cluster, kind="stable")
         self._starts = np.searchsorted(cluster[self._order], np.arange(count + 1)).astype(np.int64)
         self._set_vectors(vectors[self._order])
