@@ -27,6 +27,7 @@ from ..training.loading import DEFAULT_CONTENT_TOKENS, Pricer, load_pricer, load
 from ..training.model_folder import EMBEDDED, find_base
 from ..training.money import parse_number
 from ..training.prompt import TAIL, CutContent, PromptBuilder, build_prompt
+from .cross_check import Companions, CrossCheck
 from .llm import PricingLLM
 
 BookInput = Book | Mapping[str, Any] | str
@@ -128,6 +129,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         llm: a `PricingLLM`, or any other LangChain LLM or chat model, whose words are then read.
         builder: makes the prompts; with the embedded model's tokenizer where None.
         parser: makes the estimates.
+        cross_check: holds each estimate against baselines and comparables; without, the LLM alone prices.
 
     Example:
         ```python
@@ -141,6 +143,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
     llm: InstanceOf[Runnable]
     builder: InstanceOf[PromptBuilder] = Field(default_factory=lambda: _default_builder())
     parser: PriceParser = Field(default_factory=PriceParser)
+    cross_check: InstanceOf[CrossCheck] | None = None
 
     @classmethod
     def from_pretrained(
@@ -150,20 +153,29 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         revision: str | None = None,
         device: str | None = None,
         coverage: float = DEFAULT_COVERAGE,
+        cross_check: bool = False,
     ) -> PricingChain:
         """The chain of a model folder, a hub id or `embedded`.
 
         Args:
             coverage: share of books whose true price lies within `low` and `high`.
+            cross_check: blend the model's estimates with those of the folder's baselines and comparables.
 
         Raises:
-            InputError: no such model, or one that cannot be used.
+            InputError: no such model, one that cannot be used, or nothing in its folder to cross-check with.
         """
-        return cls.from_pricer(load_pricer(name, revision=revision, device=device), coverage=coverage)
+        pricer = load_pricer(name, revision=revision, device=device)
+        return cls.from_pricer(pricer, coverage=coverage, cross_check=cross_check)
 
     @classmethod
-    def from_pricer(cls, pricer: Pricer, *, coverage: float = DEFAULT_COVERAGE) -> PricingChain:
-        """The chain around a pricer that is loaded already."""
+    def from_pricer(
+        cls, pricer: Pricer, *, coverage: float = DEFAULT_COVERAGE, cross_check: bool = False
+    ) -> PricingChain:
+        """The chain around a pricer that is loaded already.
+
+        Raises:
+            InputError: nothing in its folder to cross-check with.
+        """
         config = pricer.config
         return cls(
             llm=PricingLLM.from_pricer(pricer),
@@ -175,6 +187,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
                 unit=config.unit,
                 model=f"{pricer.name} (demonstration model)" if config.demonstration else pricer.name,
             ),
+            cross_check=CrossCheck(Companions.load(pricer.path), pricer.name) if cross_check else None,
         )
 
     # LangChain hands the configuration to a function that names it; its type hints know only other forms.
@@ -242,7 +255,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
             answers = self.llm.generate_prompt(prompts, callbacks=callbacks, **kwargs).generations
         elif prompts:
             answers = self.llm.batch(prompts, configs, return_exceptions=True, **kwargs)
-        return self._finish(prepared, answers)
+        return self._checked_against_others(values, self._finish(prepared, answers))
 
     async def _aprice_many(
         self, values: list[BookInput], config: list[RunnableConfig], **kwargs: Any
@@ -255,7 +268,25 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
             answers = (await self.llm.agenerate_prompt(prompts, callbacks=callbacks, **kwargs)).generations
         elif prompts:
             answers = await self.llm.abatch(prompts, configs, return_exceptions=True, **kwargs)
-        return self._finish(prepared, answers)
+        return await run_in_executor(None, self._checked_against_others, values, self._finish(prepared, answers))
+
+    def _checked_against_others(
+        self, values: Sequence[BookInput], results: list[PriceEstimate | Exception]
+    ) -> list[PriceEstimate | Exception]:
+        """The results with each estimate cross-checked, where the chain does that."""
+        if self.cross_check is None:
+            return results
+        priced = [
+            (row, result, book)
+            for row, (value, result) in enumerate(zip(values, results, strict=True))
+            if isinstance(result, PriceEstimate) and isinstance(book := _checked(value), Book)
+        ]
+        checked = self.cross_check.check(
+            [book for _, _, book in priced], [estimate for _, estimate, _ in priced], self.parser
+        )
+        for (row, _, _), estimate in zip(priced, checked, strict=True):
+            results[row] = estimate
+        return results
 
     def _prepare(self, values: Sequence[BookInput]) -> list[CutContent | InputError]:
         """The content of each book, or what is wrong with it."""

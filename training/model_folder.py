@@ -83,6 +83,16 @@ class ModelFolder:
         return self.path / "baselines"
 
     @property
+    def comparables(self) -> Path:
+        """The retrieval index of priced books, with their titles."""
+        return self.path / "comparables"
+
+    @property
+    def blend(self) -> Path:
+        """The cross-check's blend."""
+        return self.path / "blend"
+
+    @property
     def report(self) -> Path:
         """Training curves and evaluation."""
         return self.path / "report"

@@ -1,4 +1,4 @@
-"""Prices as people write them: `$1,299.00`, `Rs. 300`, `12,99 €`, `10 - 20`, `—`. Knows nothing about books."""
+"""Prices as people write them, read and written: `$1,299.00`, `Rs. 300`, `12,99 €`, `—`. Knows nothing about books."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _NEGATIVE = re.compile(r"\D{0,4}[-−–—]\s*\D{0,4}\d|\([^()]*\)$")
 # Where these are paid, a point before exactly three digits separates thousands.
 _POINT_FOR_THOUSANDS = re.compile(r"[€₫đ₺]|R\$|\b(?:EUR|VND|IDR|Rp|BRL|TRY|DKK|COP|CLP)(?![a-z])", re.IGNORECASE)
 _EXPONENT = re.compile(r"\d+(?:\.\d+)?e[+-]?\d+", re.IGNORECASE)
+_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "CNY": "CN¥", "CAD": "CA$", "AUD": "A$"}
 _ABSENT = {"", "-", "–", "—", "none", "null", "nan", "n/a", "na", "free", "unknown"}
 
 
@@ -83,3 +84,33 @@ def parse_price(value: Any) -> float:
     if not math.isfinite(price) or price <= 0:
         raise PriceError("not a positive price", value)
     return price
+
+
+def currency_sign(currency: str) -> str | None:
+    """The sign before an amount of a currency, where it has one of its own: `$` for `USD`."""
+    return _SYMBOLS.get(currency)
+
+
+def format_money(amount: float, currency: str, *, cents: bool = True) -> str:
+    """An amount as people write it; without `cents` for amounts that are rough anyway.
+
+    Example:
+        >>> format_money(17.2, "USD"), format_money(17.2, "USD", cents=False), format_money(37200, "VND")
+        ('$17.20', '$17', '37,200 VND')
+    """
+    small = 0 < abs(amount) < (1000 if cents else 10)
+    number = f"{abs(amount):,.{2 if small else 0}f}"
+    sign = "-" if amount < 0 else ""
+    symbol = _SYMBOLS.get(currency)
+    return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency}"
+
+
+def format_range(low: float, high: float, currency: str, between: str = " – ") -> str:
+    """Two rough amounts, the currency named once where it stands behind.
+
+    Example:
+        >>> format_range(12.4, 31, "USD"), format_range(12400, 31000, "VND", " and ")
+        ('$12 – $31', '12,400 and 31,000 VND')
+    """
+    first, second = (format_money(amount, currency, cents=False) for amount in (low, high))
+    return f"{first.removesuffix(f' {currency}')}{between}{second}"

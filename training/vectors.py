@@ -7,18 +7,20 @@ The vectors are WordLlama's: token embeddings of Llama models, trained down to 2
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .book import Book
 from .cleaning import clean_text
 
 DIMENSIONS = 256
+# Texts to one vector each, any number of dimensions; ours is `text_vectors`.
+Embed = Callable[[list[str]], ArrayLike]
 # Fields that have a vector each -> their weight in the similarity of two books (tuned by grouped cross-validation).
 FIELDS = {"title": 1.0, "author": 1.0, "description": 2.0, "categories": 1.0, "facts": 1.0}
 # What follows says little more about a text's meaning, and it bounds the work on a field of many megabytes.
@@ -53,15 +55,16 @@ def text_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     return vectors
 
 
-def field_vectors(books: Sequence[Book]) -> NDArray[np.float32]:
-    """Unit vectors of each of `FIELDS`, shape (n, 5, 256); zero for a field without a word."""
+def field_vectors(books: Sequence[Book], embed: Embed | None = None) -> NDArray[np.float32]:
+    """Unit vectors of each of `FIELDS`, shape (n, 5, 256) or what `embed` gives; zero for a field without a word."""
     texts = [text for book in books for text in field_texts(book)]
-    return text_vectors(texts).reshape(len(books), len(FIELDS), DIMENSIONS)
+    vectors = text_vectors(texts) if embed is None else _foreign_vectors(texts, embed)
+    return vectors.reshape(len(books), len(FIELDS), vectors.shape[1])
 
 
-def book_vectors(books: Sequence[Book]) -> NDArray[np.float32]:
+def book_vectors(books: Sequence[Book], embed: Embed | None = None) -> NDArray[np.float32]:
     """One unit vector a book, shape (n, 5 * 256): the inner product of two is the weighted mean of their fields'."""
-    return join_fields(field_vectors(books))
+    return join_fields(field_vectors(books, embed))
 
 
 def join_fields(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -71,6 +74,18 @@ def join_fields(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(joined, axis=1, keepdims=True)
     joined /= np.where(lengths > 0, lengths, 1)
     return joined
+
+
+def _foreign_vectors(texts: Sequence[str], embed: Embed) -> NDArray[np.float32]:
+    """Unit vectors by another embedding, which never sees an empty text."""
+    filled = [number for number, text in enumerate(texts) if text]
+    # One text at least, since only a vector tells how many dimensions there are.
+    found = np.asarray(embed([texts[number] for number in filled] or ["book"]), dtype=np.float32)
+    vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
+    vectors[filled] = found[: len(filled)]
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.where(lengths > 0, lengths, 1)
+    return vectors
 
 
 @lru_cache(maxsize=1)
