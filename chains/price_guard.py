@@ -197,9 +197,9 @@ def _correction(messages: Sequence[AnyMessage], response: ModelResponse[Any]) ->
     return [
         answer,
         HumanMessage(
-            f"{CORRECTION_MARK} Your answer was not shown: no tool returned {', '.join(invented[:5])}. Answer again. State "
-            "only prices that a tool returned in this conversation, or call a tool to get one. Mention the user's own "
-            "figures only as theirs ('the $15 that you mentioned')."
+            f"{CORRECTION_MARK} Your answer was not shown: no tool returned {', '.join(invented[:5])}. Answer again. "
+            "State only prices that a tool returned in this conversation, or call a tool to get one. Mention the "
+            "user's own figures only as theirs ('the $15 that you mentioned')."
         ),
     ]
 

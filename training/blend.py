@@ -31,6 +31,8 @@ from .saving import check_manifest, load_estimator, read_array, save_estimator, 
 KIND = "blend"
 # Baselines that say the same, or anything, of every book: nothing to blend.
 UNINFORMATIVE = frozenset({"random", "mean", "median"})
+# What `bookpricer train` blends: all that read the book, but Word2Vec, the weakest and by far the slowest to fit.
+BLENDED = ("linear_regression", "hist_gradient_boosting", "neighbours", "tfidf_ridge", "vector_boosting")
 NEIGHBOURS = 6
 # The share of calibration books whose methods "agree" on the price, and beyond which they "disagree".
 _AGREE, _DISAGREE = 0.5, 0.9

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import shutil
-import statistics
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,13 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .baselines import BASELINES
+from .blend import BLENDED, MIN_FIT_BOOKS, NEIGHBOURS, Opinions, fit_blend
 from .calibration import MIN_BOOKS, Calibration
-from .dataset import PricedBook, SplitBooks, prompt_rows
+from .comparables import Comparables
+from .dataset import SplitBooks, prompt_rows
 from .errors import InputError
-from .evaluation import price_errors
 from .evidence import Evidence, training_lines
 from .loading import choose_device, load_pricer, load_tokenizer
-from .measuring import book_distributions, measure_model
+from .measuring import book_distributions
 from .model_folder import ModelFolder, PricerConfig, check_new, find_base, fingerprint_weights, move_folder
 from .presets import FinetuneSettings
 from .prompt import PromptBuilder
@@ -57,6 +61,15 @@ class TrainingRun:
     def interrupted(self) -> bool:
         """Whether an earlier run lies here that can go on."""
         return self._mark.is_file()
+
+    def baselines_there(self, data: SplitBooks) -> Path | None:
+        """Where `bookpricer baselines` has fitted them on the same data, for the model to join them."""
+        target = ModelFolder(self.out)
+        if not (self.out / "pricer.json").is_file() or not target.baselines.is_dir():
+            return None
+        config = target.config
+        there = (config.base_model, config.data_fingerprint, config.currency, config.unit)
+        return target.baselines if there == ("", data.fingerprint, data.currency, data.unit) else None
 
     def start(self, mark: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
         """Make the work folder, or find that of an interrupted run with the same settings and data.
@@ -105,7 +118,7 @@ def finetune(
     overwrite: bool = False,
     say: Say = print,
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Tune a base model on the training split and write the model folder, calibrated on the calibration split.
 
     Under `accelerate launch` every process calls it alike; the first one writes.
@@ -114,7 +127,8 @@ def finetune(
         settings: what to train and how.
         data: the books.
         out: the model folder to make; it appears only when it is whole.
-        baselines: fit the classic baselines into it; those that the prompts' evidence needs are fitted in any case.
+        baselines: fit into it the classic baselines, the comparables and the blend that cross-check the model; the
+            baselines that the prompts' evidence needs are fitted in any case.
         track: where the curves go beside the report: `wandb`, `tensorboard`.
         device: where to train; the first GPU or the CPU where None.
         resume: go on after the last checkpoint of an interrupted run with the same settings and data.
@@ -123,7 +137,8 @@ def finetune(
         progress: called with the steps done, all steps, and the latest measures, after each step.
 
     Returns:
-        The report that is also written to `report/training.json`: settings, curves, parameter counts.
+        The report that is also written to `report/training.json`: settings, curves, parameter counts; None in every
+        process but the first.
 
     Raises:
         InputError: unusable settings or base model, no training books, or an `out` that may not be written.
@@ -132,12 +147,12 @@ def finetune(
     _need_trainer(track)
     if not data.splits.get("train"):
         raise InputError("there are no books to train on; give a catalogue with more priced books")
-    check_new(out, overwrite)
+    run = TrainingRun(out)
+    check_new(out, overwrite or run.baselines_there(data) is not None)
     from accelerate import PartialState
 
     processes = PartialState(cpu=choose_device(device).type == "cpu")
     base = find_base(settings.base_model, settings.base_revision)
-    run = TrainingRun(out)
     if processes.is_main_process:
         run.start({"settings": settings.model_dump(mode="json"), "data": data.fingerprint}, resume, overwrite)
         _fit_baselines(run, settings, data, baselines, say)
@@ -168,30 +183,33 @@ def finetune(
             )
         )
         del trainer
-        _calibrate(run.folder, data.splits.get("calibration", ()), device, say)
+        _finish(run, settings, data, baselines, device, say)
         run.finish()
     processes.wait_for_everyone()
-    return report
+    return report if processes.is_main_process else None
 
 
 def _fit_baselines(run: TrainingRun, settings: FinetuneSettings, data: SplitBooks, every: bool, say: Say) -> None:
-    """Fit the baselines, and estimate the training books out of fold where prompts carry evidence; once for a run."""
-    from .baselines import BASELINES
+    """Fit the baselines, and estimate the training books out of fold for evidence and cross-check; once for a run."""
     from .baselines.fitting import RESULTS, fit_baselines
     from .baselines.out_of_fold import FOLDS, out_of_fold
 
     evidence = settings.recipe.evidence
     needed = evidence.needed if evidence else ()
     kinds = {name: kind for name, kind in BASELINES.items() if every or name in needed}
+    there = run.baselines_there(data)
+    if there and not run.folder.baselines.exists():
+        shutil.copytree(there, run.folder.baselines)
     if kinds and not (run.folder.baselines / RESULTS).is_file():
         say(f"fitting {len(kinds)} baselines")
         shutil.rmtree(run.folder.path)  # what a run that was killed left of them
         fit_baselines(data.splits, run.folder.path, currency=data.currency, unit=data.unit, kinds=kinds)
-    if evidence and not _estimates_file(run).is_file():
+    estimated = dict.fromkeys([*(evidence.baselines if evidence else ()), *(BLENDED if every else ())])
+    if estimated and not _estimates_file(run).is_file():
         say(f"estimating the training books out of fold, in {FOLDS} parts")
         books = data.splits["train"]
         estimates = out_of_fold(
-            {name: BASELINES[name] for name in evidence.baselines},
+            {name: BASELINES[name] for name in estimated},
             [priced.book for priced in books],
             [priced.units for priced in books],
         )
@@ -204,6 +222,11 @@ def _estimates_file(run: TrainingRun) -> Path:
     return run.work / "out-of-fold.json"
 
 
+def _read_estimates(run: TrainingRun) -> dict[str, NDArray[np.float64]]:
+    read = json.loads(_estimates_file(run).read_text(encoding="utf-8"))
+    return {name: np.array(values) for name, values in read.items()}
+
+
 def _prompts(
     run: TrainingRun, settings: FinetuneSettings, data: SplitBooks, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[dict[str, str]], ValidationRows]:
@@ -211,8 +234,7 @@ def _prompts(
     evidence, lines = None, None
     if settings.recipe.evidence:
         evidence = Evidence.load(settings.recipe.evidence, run.folder.baselines)
-        estimates = json.loads(_estimates_file(run).read_text(encoding="utf-8"))
-        lines = training_lines(settings.recipe.evidence, evidence.baselines, estimates)
+        lines = training_lines(settings.recipe.evidence, evidence.baselines, _read_estimates(run))
     plain = PromptBuilder(tokenizer, settings.content_tokens)
     rows = list(prompt_rows(data.splits["train"], plain, lines=lines))
     books = data.splits.get("validation", ())[: settings.recipe.validation_books]
@@ -310,30 +332,42 @@ def _write_weights(trainer: PriceTrainer, folder: ModelFolder, settings: Finetun
     (folder.adapter / "README.md").unlink(missing_ok=True)
 
 
-def _calibrate(folder: ModelFolder, books: Sequence[PricedBook], device: str | None, say: Say) -> None:
-    """Fit the intervals on books that training did not see; without enough of them the model's own stay."""
+def _finish(
+    run: TrainingRun, settings: FinetuneSettings, data: SplitBooks, every: bool, device: str | None, say: Say
+) -> None:
+    """Fit on the calibration split what training did not see: the intervals, and the blend of the cross-check."""
+    books = data.splits.get("calibration", ())
     if len(books) < MIN_BOOKS:
         say(f"not calibrated: {len(books)} calibration books, {MIN_BOOKS} needed; intervals are the model's own")
         return
-    pricer = load_pricer(folder.path, device=device)
+    pricer = load_pricer(run.folder.path, device=device)
     say(f"calibrating on {len(books):,} books")
     distributions = book_distributions(pricer, books)
-    Calibration.fit(distributions, [priced.units for priced in books]).save(folder.calibration)
-
-
-def evaluate_split(
-    model: Path, splits: Mapping[str, Sequence[PricedBook]], device: str | None = None
-) -> dict[str, Mapping[str, float | None]]:
-    """Errors on the test split, in units, beside those of the training books' median for each; empty without books."""
-    books = splits.get("test", ())
-    if not books:
-        return {}
-    actual = [priced.units for priced in books]
-    constant = statistics.median(priced.units for priced in splits["train"])
-    return {
-        "model": measure_model(model, books, device=device),
-        "constant (median)": price_errors([constant] * len(actual), actual),
-    }
+    units = [priced.units for priced in books]
+    Calibration.fit(distributions, units).save(run.folder.calibration)
+    if not every:
+        return
+    say("indexing the comparable books and fitting the cross-check's blend")
+    comparables = Comparables.fit(data.splits["train"])
+    comparables.save(run.folder.comparables)
+    if len(data.splits["train"]) < MIN_FIT_BOOKS:
+        say(f"no cross-check: {len(data.splits['train'])} training books, {MIN_FIT_BOOKS} needed")
+        return
+    estimates = _read_estimates(run)
+    fitted = {name: BASELINES[name].load(run.folder.baselines / name) for name in estimates}
+    asked = [priced.book for priced in books]
+    fit_blend(
+        Opinions([priced.book for priced in data.splits["train"]], estimates, comparables.index.query_own(NEIGHBOURS)),
+        [priced.units for priced in data.splits["train"]],
+        Opinions(
+            asked,
+            {name: baseline.predict(asked) for name, baseline in fitted.items()},
+            comparables.index.query(asked, NEIGHBOURS),
+            distributions,
+        ),
+        units,
+        run.folder.blend,
+    )
 
 
 def build_trainer(

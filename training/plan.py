@@ -111,7 +111,8 @@ def plan_run(
         tokenizer = Tokenizer.from_file(str(find_tokenizer(EMBEDDED)))
     sample = books[:: max(1, len(books) // _SAMPLE)]
     max_length = int(_sft(settings, "max_length", 1024) or 0)
-    lengths = token_lengths(sample, tokenizer, settings.content_tokens, max_length)
+    evidence = settings.recipe.evidence.example() if settings.recipe.evidence else None
+    lengths = token_lengths(sample, tokenizer, settings.content_tokens, max_length, evidence)
     if not lengths:
         raise InputError(f"no example fits into sft.max_length={max_length}; raise it, or lower content_tokens")
     plan = plan_training(
@@ -241,7 +242,9 @@ def count_steps(settings: FinetuneSettings, rows: int, devices: int = 1) -> Sche
     return Schedule(steps, done, done / batches)
 
 
-def token_lengths(books: Sequence[PricedBook], tokenizer: Tokenizer, content_tokens: int, max_length: int) -> list[int]:
+def token_lengths(
+    books: Sequence[PricedBook], tokenizer: Tokenizer, content_tokens: int, max_length: int, evidence: str | None = None
+) -> list[int]:
     """Tokens of each training row as TRL makes it of a book's prompt and price; rows that it drops are left out.
 
     Args:
@@ -249,11 +252,14 @@ def token_lengths(books: Sequence[PricedBook], tokenizer: Tokenizer, content_tok
         tokenizer: of the base model.
         content_tokens: limit of a book's content.
         max_length: where TRL cuts a row; 0 for no limit.
+        evidence: a line of it as long as any, where prompts carry evidence.
     """
     from .cleaning import book_content
-    from .prompt import ContentCutter, build_completion, build_prompt
+    from .prompt import ContentCutter, build_completion, build_prompt, with_evidence
 
     contents = ContentCutter(tokenizer, content_tokens).cut([book_content(priced.book) for priced in books])
+    if evidence:
+        contents = [with_evidence(content, evidence) for content in contents]
     prompts = [build_prompt(content.text) for content in contents]
     texts = [prompt + build_completion(priced.units) for prompt, priced in zip(prompts, books, strict=True)]
     lengths = [len(encoding) + 1 for encoding in tokenizer.encode_batch(texts)]

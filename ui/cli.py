@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,8 +21,10 @@ from ..training.errors import BookPricerError, InputError
 
 if TYPE_CHECKING:
     from ..chains.pricing import PricingChain
+    from ..training.dataset import PricedBook
     from ..training.estimate import PriceEstimate
     from ..training.evaluation import Measures
+    from ..training.presets import FinetuneSettings
 
 app = typer.Typer(
     name="bookpricer",
@@ -47,6 +49,9 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what
 CurrencyOption = Annotated[str, typer.Option(help="ISO code of the catalogue's currency.")]
 UnitOption = Annotated[float, typer.Option(min=1e-6, help="What one model dollar stands for, such as 1000 for VND.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the splits.")]
+WithComparablesOption = Annotated[
+    bool, typer.Option("--with-comparables", help="Push what tells of single books, too: texts and prices.")
+]
 CoverageOption = Annotated[
     float, typer.Option(min=0.01, max=0.99, help="Share of books whose price the interval should hold.")
 ]
@@ -267,6 +272,12 @@ def train(
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings laid over the preset's.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, such as lora.r=16.")] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what it would train, in how much memory and time, and stop.")
+    ] = False,
+    gpu: Annotated[
+        str | None, typer.Option(help="The GPU that --dry-run plans for, such as a100-80gb; the one here if not given.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     skip_baselines: Annotated[
         bool, typer.Option("--skip-baselines", help="Fit only those that the model's prompts need.")
@@ -274,6 +285,11 @@ def train(
     track: Annotated[
         list[str] | None, typer.Option(help="Send the curves to wandb or tensorboard; nowhere if not given.")
     ] = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="REPO", help="Push the model to this hub id when it is done.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everyone see what is pushed.")] = False,
+    with_comparables: WithComparablesOption = False,
     currency: CurrencyOption = "USD",
     unit: UnitOption = 1.0,
     seed: SeedOption = 0,
@@ -283,7 +299,6 @@ def train(
 ) -> None:
     """Tune a model to a priced catalogue with QLoRA. Interrupted, it goes on with --resume."""
     from ..training.dataset import read_splits
-    from ..training.model_folder import check_new
     from ..training.presets import check_trackers, load_settings
 
     settings = load_settings(preset, config, set_ or ())
@@ -293,27 +308,49 @@ def train(
         print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
         return
     check_trackers(track or ())
-    check_new(out, overwrite)
+    if push_to_hub:
+        from ..training.hub import check_push
+        from ..training.model_folder import PricerConfig
+
+        made = PricerConfig(base_model=settings.base_model, evidence=settings.recipe.evidence)
+        check_push(push_to_hub, made, is_whole=settings.lora is None, comparables=with_comparables)
     with _busy("reading the catalogue"):
         read = read_splits(data, currency=currency, unit=unit, seed=seed)
+    if dry_run:
+        _print_plan(settings, read.splits["train"], gpu or device, as_json)
+        return
     sizes = ", ".join(f"{len(books):,} {name}" for name, books in read.splits.items())
     _say(f"{sum(map(len, read.splits.values())):,} priced books: {sizes}")
     for reason, count in read.rejected.most_common():
         _say(f"left out {count:,}: {reason}")
-    from ..training.finetune import evaluate_split, finetune
+    from ..training.finetune import finetune
 
     with _training_progress() as progress:
-        finetune(
+        trained = finetune(
             settings, read, out, baselines=not skip_baselines, track=track or (), device=device, resume=resume,
             overwrite=overwrite, say=_say, progress=progress,
         )  # fmt: skip
-    errors = evaluate_split(out, read.splits, device=device)
-    if as_json:
-        _print_json({"model": str(out), "test": errors})
+    if trained is None:  # one of several processes, whose first one says what came of it
         return
-    if errors:
-        _out.print(_errors_table(errors))
-    _out.print(f"the model is in {out}; use it with --model {out}", highlight=False, soft_wrap=True)
+    figures: Mapping[str, Any] = {}
+    if read.splits["test"]:
+        figures = _evaluate(
+            out, str(out), read.splits["test"], _folder_name(data), target=out / "report", split="test", device=device
+        )
+    if as_json:
+        from ..training.evaluation_report import contract
+
+        _print_json({"model": str(out), "test": contract(figures) if figures else {}})
+    else:
+        if figures:
+            _print_measures(figures, len(read.splits["test"]))
+        _out.print(f"the model is in {out}; use it with --model {out}", highlight=False, soft_wrap=True)
+    if push_to_hub:
+        from ..training.hub import push_model
+
+        with _busy(f"pushing to {push_to_hub}"):
+            pushed = push_model(out, push_to_hub, private=not public, comparables=with_comparables, say=_say)
+        _say(f"pushed: {pushed.url}")
 
 
 @app.command()
@@ -365,8 +402,8 @@ def evaluate(
 ) -> None:
     """Measure a model and the baselines in its folder on priced books, and write a report with figures and charts."""
     from ..training.dataset import read_test_books
-    from ..training.evaluation_report import PAGE, build_report, check_report, contract, own_folder, save_report
-    from ..training.measuring import ask_methods, load_methods, without_answers
+    from ..training.evaluation_report import PAGE, check_report, contract, own_folder
+    from ..training.measuring import without_answers
     from ..training.model_folder import ModelFolder, find_model
 
     path = find_model(model)
@@ -387,26 +424,16 @@ def evaluate(
             # Only what was asked for must not fail for its sake.
             _say(f"no report is written: {error}")
             target = None
-    with _busy("loading the methods"):
-        methods = load_methods(path, device=device)
-    with _progress("pricing", len(methods) * len(read.books)) as advance:
-        predictions = ask_methods(methods, read.books, coverage=coverage, progress=advance)
-    figures = build_report(
-        predictions, config, model=_folder_name(model), data=_folder_name(data),
-        split="test" if data.is_dir() else None, left_out=read.rejected,
+    figures = _evaluate(
+        path, model, read.books, _folder_name(data), target=target, split="test" if data.is_dir() else None,
+        left_out=read.rejected, coverage=coverage, device=device,
     )  # fmt: skip
     if as_json:
         _print_json(contract(figures))
-    else:
-        _out.print(_measures_table(figures["methods"], len(read.books), config.currency, config.unit))
-        for name, row in figures["methods"].items():
-            if row["coverage"] is not None:
-                held = f"{row['coverage']:.0%} of prices and are {row['interval_width']:.2f} wide on average"
-                _out.print(f"The {coverage:.0%} intervals of {name} hold {held}.", highlight=False)
+        return
+    _print_measures(figures, len(read.books))
     if target:
-        save_report(target, figures, predictions, [priced.book for priced in read.books])
-        if not as_json:
-            _out.print(f"the report is in {target / PAGE}", highlight=False, soft_wrap=True)
+        _out.print(f"the report is in {target / PAGE}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -436,9 +463,7 @@ def push(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, or an export of one.")],
     repository: Annotated[str, typer.Argument(metavar="REPO", help="Where to, such as me/my-pricer.")],
     public: Annotated[bool, typer.Option("--public", help="Let everyone see a repository made for it.")] = False,
-    with_comparables: Annotated[
-        bool, typer.Option("--with-comparables", help="Push what tells of single books, too: texts and prices.")
-    ] = False,
+    with_comparables: WithComparablesOption = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to, made where there is none.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -614,6 +639,59 @@ def _measures_table(rows: Mapping[str, Mapping[str, Any]], n: int, currency: str
         cells = [f"{row['mae']:.2f}", f"{row['median_ae']:.2f}", f"{row['rmsle']:.3f}", r2, f"{row['hit_rate']:.0%}"]
         table.add_row(name, *cells)
     return table
+
+
+def _evaluate(
+    path: Path, model: str, books: Sequence[PricedBook], data: str, *, target: Path | None = None,
+    split: str | None = None, left_out: Mapping[str, int] | None = None, coverage: float = 0.8,
+    device: str | None = None,
+) -> Mapping[str, Any]:  # fmt: skip
+    """Ask every method of a model folder about books, and write the report where `target` is."""
+    from ..training.evaluation_report import build_report, save_report
+    from ..training.measuring import ask_methods, load_methods
+    from ..training.model_folder import ModelFolder
+
+    with _busy("loading the methods"):
+        methods = load_methods(path, device=device)
+    with _progress("pricing", len(methods) * len(books)) as advance:
+        predictions = ask_methods(methods, books, coverage=coverage, progress=advance)
+    figures = build_report(
+        predictions,
+        ModelFolder(path).config,
+        model=_folder_name(model),
+        data=data,
+        split=split,
+        left_out=left_out or {},
+    )
+    if target:
+        save_report(target, figures, predictions, [priced.book for priced in books])
+    return figures
+
+
+def _print_measures(figures: Mapping[str, Any], n: int) -> None:
+    _out.print(_measures_table(figures["methods"], n, figures["currency"], figures["unit"]))
+    for name, row in figures["methods"].items():
+        if row["coverage"] is not None:
+            held = f"{row['coverage']:.0%} of prices and are {row['interval_width']:.2f} wide on average"
+            _out.print(f"The {figures['coverage']:.0%} intervals of {name} hold {held}.", highlight=False)
+
+
+def _print_plan(settings: FinetuneSettings, books: Sequence[PricedBook], device: str | None, as_json: bool) -> None:
+    from ..training.plan import plan_rows, plan_run
+
+    with _busy("planning"):
+        plan = plan_run(settings, books, gpu=device, devices=int(os.environ.get("WORLD_SIZE", "1")))
+    if as_json:
+        _print_json(plan.model_dump())
+        return
+    table = Table(title="What it would train", show_header=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("")
+    for name, value in plan_rows(plan):
+        table.add_row(name, Text(value))
+    _out.print(table)
+    for sentence in (*plan.notes, *plan.warnings):
+        _out.print(f"- {sentence}", markup=False, highlight=False)
 
 
 def _estimate_text(estimate: PriceEstimate) -> Text:
