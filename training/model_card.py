@@ -91,7 +91,9 @@ def read_errors(folder: Path) -> dict[str, dict[str, Any]]:
     files = ModelFolder(folder)
     found: dict[str, dict[str, Any]] = {}
     for report in (_read(files.report / "evaluation.json"), _read(files.baselines / "results.json")):
-        methods = next((report[key] for key in ("test", "methods") if isinstance(report.get(key), dict)), {})
+        methods: dict[str, Any] = next(
+            (report[key] for key in ("test", "methods") if isinstance(report.get(key), dict)), {}
+        )
         for key, row in methods.items():
             if isinstance(row, dict) and {"mae", "median_ae", "hit_rate"} <= set(row):
                 found.setdefault(key, row)
