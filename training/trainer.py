@@ -60,7 +60,9 @@ class PriceTrainer(SFTTrainer):
     ) -> None:
         super().__init__(**kwargs)
         self._validation = validation
-        self._prices = PriceTokens(self.processing_class) if target_width or price_jitter else None
+        # On a CPU TRL makes the logits of every place, ten times the work; the loss is the same.
+        on_cpu = self.args.device.type == "cpu" and PriceTrie.from_tokenizer(self.processing_class).single_token
+        self._prices = PriceTokens(self.processing_class) if target_width or price_jitter or on_cpu else None
         self._targets = soft_targets(target_width)
         self._jitter = price_jitter
         for module in self.model.modules():

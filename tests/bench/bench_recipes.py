@@ -24,11 +24,10 @@ HARD = ("recipe.target_width=0",)
 # A tenth of QLoRA's learning rate, as usual where all weights move.
 FULL = ("lora=null", "quantization.load_in_4bit=false", "sft.learning_rate=3e-4")
 VARIANTS = {
-    "text alone, QLoRA as published": (*TEXT_ALONE, *HARD),
     "text alone, QLoRA": TEXT_ALONE,
     "text alone, full tuning": (*TEXT_ALONE, *FULL),
+    "text alone, QLoRA, hard targets": (*TEXT_ALONE, *HARD),
     "evidence, QLoRA": (),
-    "evidence, QLoRA without price jitter": ("recipe.price_jitter=0",),
     "evidence, full tuning": FULL,
 }
 
