@@ -54,6 +54,7 @@ def build_report(
     data: str,
     split: str | None = None,
     left_out: Mapping[str, int] | None = None,
+    version: str | None = None,
     created: datetime | None = None,
 ) -> dict[str, Any]:
     """All figures of an evaluation, ready for JSON: what cannot be computed is None.
@@ -64,6 +65,7 @@ def build_report(
         model, data: names for people.
         split: the part of a prepared folder that was measured with; None where all of the data was.
         left_out: how many records of the data each rule took.
+        version: of Book Pricer.
         created: when; now where None.
 
     Returns:
@@ -71,13 +73,11 @@ def build_report(
         without a language model; `methods`, each with its errors and their intervals; `bands` of the true price and
         `categories` with the errors of every method in them; `worst`, rows of the predictions.
     """
-    from .. import __version__
-
     reference = LLM if LLM in predictions.answers else None
     shown = shown_method(predictions)
     return {
         "format_version": FORMAT_VERSION,
-        "bookpricer": __version__,
+        "bookpricer": version,
         "created": (created or datetime.now(UTC)).isoformat(timespec="seconds"),
         "model": {
             "name": model,

@@ -647,6 +647,7 @@ def _evaluate(
     device: str | None = None,
 ) -> Mapping[str, Any]:  # fmt: skip
     """Ask every method of a model folder about books, and write the report where `target` is."""
+    from .. import __version__
     from ..training.evaluation_report import build_report, save_report
     from ..training.measuring import ask_methods, load_methods
     from ..training.model_folder import ModelFolder
@@ -655,14 +656,11 @@ def _evaluate(
         methods = load_methods(path, device=device)
     with _progress("pricing", len(methods) * len(books)) as advance:
         predictions = ask_methods(methods, books, coverage=coverage, progress=advance)
-    figures = build_report(
-        predictions,
-        ModelFolder(path).config,
-        model=_folder_name(model),
-        data=data,
-        split=split,
-        left_out=left_out or {},
-    )
+    with _busy("computing the figures"):
+        figures = build_report(
+            predictions, ModelFolder(path).config, model=_folder_name(model), data=data, split=split,
+            left_out=left_out, version=__version__,
+        )  # fmt: skip
     if target:
         save_report(target, figures, predictions, [priced.book for priced in books])
     return figures

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+import bookpricer
 from bookpricer.training.baselines import BASELINES
 from bookpricer.training.baselines.fitting import fit_baselines
 from bookpricer.training.book import Book
@@ -49,7 +50,7 @@ def test_the_report_goes_into_the_model_folder(run, model, books):
     report = json.loads((model / "report" / "evaluation.json").read_text())
     assert report["model"]["name"] == "m" and report["data"]["name"] == "books.csv"
     assert report["data"]["books"] == 30 and sum(report["data"]["left_out"].values()) == 1
-    assert str(model.parent) not in json.dumps(report)
+    assert report["bookpricer"] == bookpricer.__version__ and str(model.parent) not in json.dumps(report)
 
 
 def test_json_is_the_contract_and_nothing_else(run, model, books):
