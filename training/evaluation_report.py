@@ -39,8 +39,6 @@ from .predictions import Answers, Predictions
 
 FORMAT_VERSION = 1
 FIGURES, PREDICTIONS, PAGE = "evaluation.json", "predictions.jsonl", "evaluation.html"
-# These two hold titles and texts of other people's books: they stay where they were made.
-TEXTS = (PREDICTIONS, PAGE)
 # Units of the true price, low to below high.
 BAND_EDGES = (0, 10, 20, 50, 100, 200, 500, 1000)
 TOP_CATEGORIES, WORST = 12, 12
