@@ -135,14 +135,18 @@ def test_killed_three_times_it_ends_like_a_run_that_was_not(catalogue, tmp_path)
 
 @pytest.mark.slow
 def test_two_processes_train_one_model(catalogue, tmp_path):
-    """DDP on two CPU processes, the same command line behind `accelerate launch`."""
+    """DDP, the same command line behind `accelerate launch`.
+
+    Its `--cpu` would start one process and leave more to MPI; `--multi_gpu` starts two, which `--device cpu` has train
+    on the CPU.
+    """
     model = tmp_path / "model"
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-        "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "bookpricer.ui", "train",
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines",
+        "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "bookpricer.ui", "train",
         str(catalogue), str(model), *QUICK, "--set", "sft.max_steps=6", "--json",
     ]  # fmt: skip
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads((model / "report" / "training.json").read_text())
