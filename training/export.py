@@ -88,7 +88,7 @@ def export_model(
             if pricer.calibration is not None:
                 pricer.calibration.save(ModelFolder(work).calibration)
             ModelFolder(work).write_config(config)
-            (work / CARD).write_text(build_card(work, out.name), encoding="utf-8")
+            (work / CARD).write_text(build_card(work, out.resolve().name), encoding="utf-8")
             for path in work.iterdir():
                 if path.is_file():
                     path.chmod(0o644)  # safetensors keeps its files from a server that runs as another user
@@ -101,7 +101,7 @@ def export_model(
             raise InputError(f"{out} could not be written ({reason}); make room, or choose another place") from error
     if config.evidence:
         say(f"{ModelFolder(out).baselines} holds what its prompts need, prices of single training books among it")
-    if advice := licence_advice(out.name, licence_of(config.base_model)):
+    if advice := licence_advice(out.resolve().name, licence_of(config.base_model)):
         say(advice)
     return out
 

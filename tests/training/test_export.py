@@ -275,6 +275,24 @@ def test_a_wholly_tuned_model_is_exported_as_it_is(pricer, expected, tmp_path):
     assert max(np.abs(a.probabilities - b.probabilities).max() for a, b in zip(got, expected, strict=True)) < 1e-6
 
 
+def test_a_tokenizer_that_writes_digits_is_asked_for_three(digits, tmp_path, capsys):
+    torch.manual_seed(0)
+    plain = tmp_path / "plain"
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(digits), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+            bos_token_id=None, eos_token_id=digits.eos_token_id, pad_token_id=digits.eos_token_id,
+        )
+    ).save_pretrained(plain)  # fmt: skip
+    digits.save_pretrained(plain)
+    out = export_model(plain, tmp_path / "out", dtype="float32")
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert '"max_tokens": 3' in card and "up to three tokens" in card and str(tmp_path) not in card
+    program = re.findall(r"```python\n(import torch.*?)```", card, re.DOTALL)[0]
+    exec(program.replace('"out"', repr(str(out))), {})
+    assert capsys.readouterr().out.strip()
+
+
 def test_the_command_exports(tmp_path, monkeypatch, capsys):
     import sys
 
