@@ -164,6 +164,10 @@ def finetune(
         validation=validation, logging_dir=out.with_name(f"{out.name}-logs"), track=track, device=device,
     )  # fmt: skip
     report = _train(trainer, settings, data, run, resume, say if processes.is_main_process else _silent, progress)
+    if "wandb" in track:
+        import wandb
+
+        wandb.finish()  # or it would have its say when the program ends
     if processes.is_main_process:
         _write_weights(trainer, run.folder, settings)
         run.folder.write_config(

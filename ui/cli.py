@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -325,7 +325,8 @@ def train(
         _say(f"left out {count:,}: {reason}")
     from ..training.finetune import finetune
 
-    with _training_progress() as progress:
+    # Trackers print; standard output is for the result.
+    with _training_progress() as progress, redirect_stdout(sys.stderr):
         trained = finetune(
             settings, read, out, baselines=not skip_baselines, track=track or (), device=device, resume=resume,
             overwrite=overwrite, say=_say, progress=progress,

@@ -69,7 +69,7 @@ def test_trains_with_tracking_on_this_machine_only(run, catalogue, tmp_path, mon
         "--json",
     )  # fmt: skip
     assert status == 0, err
-    assert json.loads(out)["test"]["llm"]["n"] > 0
+    assert json.loads(out)["test"]["llm"]["n"] > 0, out
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb")), "the run is kept for a later `wandb sync`"
     assert list(tmp_path.rglob("events.out.tfevents.*"))
     report = json.loads((tmp_path / "model" / "report" / "training.json").read_text())
