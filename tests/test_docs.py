@@ -1,6 +1,7 @@
 """The pages say what the result files say."""
 
 import json
+import runpy
 from pathlib import Path
 
 from bookpricer.training.embedded.build import report_table
@@ -11,3 +12,9 @@ def test_readme_shows_the_embedded_models_report(root: Path) -> None:
     report = json.loads((ModelFolder(find_model("embedded")).report / "evaluation.json").read_text())
     assert report_table(report) in (root / "README.md").read_text(encoding="utf-8")
     assert report_table(report) in (find_model("embedded") / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_training_log_shows_its_results_file(root: Path) -> None:
+    recipes = runpy.run_path(str(root / "tests" / "bench" / "recipes.py"))
+    results = json.loads(recipes["RESULTS"].read_text(encoding="utf-8"))
+    assert recipes["table"](results) in recipes["PAGE"].read_text(encoding="utf-8")

@@ -43,11 +43,20 @@ def with_table(page: str, results: Mapping[str, Any]) -> str:
     Raises:
         InputError: it has no such block.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"the page has no block from {BEGIN} to {END}")
-    return f"{before}{begin}\n{markdown_table(results)}\n{end}{after}"
+    return with_block(page, markdown_table(results), BEGIN, END)
+
+
+def with_block(page: str, text: str, begin: str, end: str) -> str:
+    """The page with `text` in the place of what stands between the marks `begin` and `end`.
+
+    Raises:
+        InputError: it has no such block.
+    """
+    before, found, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise InputError(f"the page has no block from {begin} to {end}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def main(results: str, page: str) -> None:

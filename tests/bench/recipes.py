@@ -1,24 +1,32 @@
 """What each part of the training recipe gives on a price history, text alone and evidence, QLoRA and full tuning.
 
-    python tests/bench/bench_recipes.py DATA [WORK]
+    python tests/bench/recipes.py DATA [WORK]
 
-DATA is a prepared folder. Each is trained through `finetune`, as `bookpricer train` does, into a folder of
-WORK, and measured on the test split beside all baselines; one that is there is not trained again. Prints JSON.
+DATA is a prepared folder. Each variant is trained as `bookpricer train` does, into a folder of WORK, and measured on the
+test split beside all baselines; one that is there is not trained again, one that was interrupted goes on. Writes
+docs/results/recipes.json and the table in docs/training-log.md.
 """
 
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bookpricer.training.baselines import BASELINES
+from bookpricer.training.baselines.report import with_block
 from bookpricer.training.dataset import read_splits
 from bookpricer.training.evaluation import mae_difference, mae_interval
 from bookpricer.training.finetune import TrainingRun, finetune
 from bookpricer.training.measuring import ask_methods, load_methods, measures
 from bookpricer.training.presets import load_settings
 
+_DOCS = Path(__file__).resolve().parents[2] / "docs"
+RESULTS, PAGE = _DOCS / "results" / "recipes.json", _DOCS / "training-log.md"
+BEGIN, END = "<!-- table: written by tests/bench/recipes.py -->", "<!-- end of table -->"
 TEXT_ALONE = ("recipe.evidence=null", "recipe.price_jitter=0", "content_tokens=160", "sft.num_train_epochs=2")
 # Longer, both learn the training books by heart. A tenth of QLoRA's learning rate, as usual where all weights move.
 FULL = ("lora=null", "quantization.load_in_4bit=false", "sft.learning_rate=3e-4")
@@ -62,11 +70,43 @@ def main(data: str, work: str | None = None) -> None:
             "trained_parameters": report["trainable_parameters"], "training_seconds": report["seconds"],
         }  # fmt: skip
         print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
-    print(
-        json.dumps(
-            {"books": {name: len(books) for name, books in read.splits.items()}, "best_baseline": best, "methods": rows}
-        )
-    )
+    results = {
+        "books": {name: len(books) for name, books in read.splits.items()},
+        "best_baseline": best,
+        "methods": rows,
+    }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(with_block(PAGE.read_text(encoding="utf-8"), table(results), BEGIN, END), encoding="utf-8")
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The results in Markdown."""
+    lines = [
+        "| method | MAE | 95 % interval | against the best baseline | 80 % intervals hold | width | trained | minutes |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in results["methods"].items():
+        low, high = row["mae_interval"]
+        cells = [
+            BASELINES[name].title if name in BASELINES else f"**{name}**",
+            f"{row['mae']:.2f}",
+            f"{low:.1f} – {high:.1f}",
+        ]
+        if "trained_parameters" in row:
+            low, high = row["against_best_baseline_interval"]
+            cells += [
+                f"{row['against_best_baseline']:+.2f} ({low:+.1f} to {high:+.1f})", f"{row['coverage']:.0%}",
+                f"{row['interval_width']:.1f}", f"{row['trained_parameters']:,}", f"{row['training_seconds'] / 60:.0f}",
+            ]  # fmt: skip
+        else:
+            cells += [""] * 5
+        lines.append(f"| {' | '.join(cells)} |")
+    books = results["books"]
+    lines += [
+        "",
+        f"Trained on {books['train']:,} books, calibrated on {books['calibration']:,}, measured on {books['test']:,}.",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
