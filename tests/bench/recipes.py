@@ -2,8 +2,8 @@
 
     python tests/bench/recipes.py DATA [WORK]
 
-DATA is a prepared folder. Each variant is trained as `bookpricer train` does, into a folder of WORK, and measured on the
-test split beside all baselines; one that is there is not trained again, one that was interrupted goes on. Writes
+DATA is a prepared folder. Each variant is trained as `bookpricer train` does, into a folder of WORK, and measured on
+the test split beside all baselines; what is there is not trained again, what was interrupted goes on. Writes
 docs/results/recipes.json and the table in docs/training-log.md.
 """
 
@@ -82,7 +82,7 @@ def main(data: str, work: str | None = None) -> None:
 def table(results: Mapping[str, Any]) -> str:
     """The results in Markdown."""
     lines = [
-        "| method | MAE | 95 % interval | against the best baseline | 80 % intervals hold | width | trained | minutes |",
+        "| method | MAE | 95 % interval | against the best baseline | intervals hold | width | trained | minutes |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in results["methods"].items():
