@@ -1,4 +1,4 @@
-"""Asks all that a model folder prices books with about priced books: its language model and its baselines.
+"""Asks all that a model folder prices books with about priced books: language model, baselines, cross-check.
 
 A method is one entry in `load_methods`. Knows model folders; the figures are for `evaluation` and `evaluation_report`.
 """
@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 
 from .baselines import Baseline, load_baselines
 from .baselines.features import named_categories
+from .blend import NEIGHBOURS, Blend, Opinions
+from .comparables import Comparables
 from .dataset import PricedBook
 from .errors import InputError
 from .estimate import DEFAULT_COVERAGE
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
     from .distribution import PriceDistribution
     from .loading import Pricer
 
-LLM = "llm"
+LLM, CROSS_CHECK = "llm", "cross_check"
 Progress = Callable[[int], None]
 
-# Books whose distributions are in memory together, and the characters of a title that a row keeps.
+# Books that all methods are asked about before the next ones, whose distributions are in memory together; and the
+# characters of a title that a row keeps.
 _PART, _TITLE_CHARACTERS = 2000, 200
 
 
@@ -64,6 +67,9 @@ def load_methods(model: Path, *, device: str | None = None) -> list[Method]:
         from .loading import load_pricer
 
         methods.insert(0, Method(LLM, "Language model", partial(_ask_pricer, load_pricer(model, device=device))))
+    if folder.blend.is_dir() and folder.comparables.is_dir():
+        blend, comparables = Blend.load(folder.blend), Comparables.load(folder.comparables)
+        methods.append(Method(CROSS_CHECK, "Cross-check", partial(_ask_blend, blend, comparables)))
     if not methods:
         raise InputError(
             f"{model} holds nothing to measure; fit something with `bookpricer baselines` or `bookpricer train`"
@@ -87,14 +93,20 @@ def ask_methods(
     Raises:
         InputError: no books, or a method that gives something else than a price.
     """
+    rows = without_answers(books, coverage)
     levels = sorted({*LEVELS, coverage})
-    answers: dict[str, Answers] = {}
-    for method in methods:
-        answers[method.name] = method.answer(books, levels, answers, progress)
-        if wrong := int((~np.isfinite(answers[method.name].prices)).sum()):
-            raise InputError(f"{method.title} gives no price for {wrong:,} of {len(books):,} books; fit it again")
+    parts: list[dict[str, Answers]] = []
+    for start in range(0, len(books), _PART):
+        part = books[start : start + _PART]
+        answers: dict[str, Answers] = {}
+        for method in methods:
+            answers[method.name] = method.answer(part, levels, answers, progress)
+            if wrong := int((~np.isfinite(answers[method.name].prices)).sum()):
+                raise InputError(f"{method.title} gives no price for {wrong:,} of {len(part):,} books; fit it again")
+        parts.append({name: replace(answer, distributions=None) for name, answer in answers.items()})
+    joined = {method.name: Answers.join([part[method.name] for part in parts]) for method in methods}
     titles = {method.name: method.title for method in methods}
-    return replace(without_answers(books, coverage), answers=answers, method_titles=titles)
+    return replace(rows, answers=joined, method_titles=titles)
 
 
 def without_answers(books: Sequence[PricedBook], coverage: float = DEFAULT_COVERAGE) -> Predictions:
@@ -163,15 +175,8 @@ def _ask_pricer(
     others: Mapping[str, Answers],
     progress: Progress | None = None,
 ) -> Answers:
-    parts = [books[start : start + _PART] for start in range(0, len(books), _PART)]
-    return Answers.join(
-        [
-            Answers.of_distributions(
-                book_distributions(pricer, part, progress), [p.units for p in part], pricer.calibration, levels
-            )
-            for part in parts
-        ]
-    )
+    distributions = book_distributions(pricer, books, progress)
+    return Answers.of_distributions(distributions, [priced.units for priced in books], pricer.calibration, levels)
 
 
 def _ask_baseline(
@@ -184,3 +189,23 @@ def _ask_baseline(
     prices = baseline.predict([priced.book for priced in books])
     progress(len(books))
     return Answers(prices)
+
+
+def _ask_blend(
+    blend: Blend,
+    comparables: Comparables,
+    books: Sequence[PricedBook],
+    levels: Sequence[float],
+    others: Mapping[str, Answers],
+    progress: Progress,
+) -> Answers:
+    asked = [priced.book for priced in books]
+    opinions = Opinions(
+        asked,
+        {name: others[name].prices for name in blend.baselines},
+        comparables.index.query(asked, NEIGHBOURS),
+        others[LLM].distributions if LLM in others else None,
+    )
+    progress(len(books))
+    units = [priced.units for priced in books]
+    return Answers.of_distributions(blend.distributions(opinions), units, blend.calibration, levels)

@@ -30,12 +30,14 @@ class Answers:
         intervals: the share of true prices that they should hold -> calibrated lows and highs in units, shape (n, 2).
         cdf: the method's probability of a price at or below the true one (the probability integral transform), (n,).
         confidence: the method's probability that the true price lies within 20 % of its own, shape (n,).
+        distributions: for the methods that are asked after this one; large, and no part of any figure.
     """
 
     prices: NDArray[np.float64]
     intervals: Mapping[float, NDArray[np.float64]] = field(default_factory=dict)
     cdf: NDArray[np.float64] | None = None
     confidence: NDArray[np.float64] | None = None
+    distributions: Sequence[PriceDistribution] | None = None
 
     @classmethod
     def of_distributions(
@@ -59,6 +61,7 @@ class Answers:
             intervals=intervals,
             cdf=np.array([float(d.cdf(price)) for d, price in zip(distributions, actual, strict=True)]),
             confidence=np.array([d.probability_within(price, CLOSE) for d, price in pairs]),
+            distributions=distributions,
         )
 
     @classmethod
