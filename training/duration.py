@@ -21,9 +21,10 @@ UTILISATION, BANDWIDTH_SHARE = 0.4, 0.8
 LAUNCH = 1.5e-3
 # Of the CPU's rate on a matrix product of its own that those within a training step reach.
 _CPU_UTILISATION = 0.8
-# Operations on each element of a tile of logits, forward and backward, in TRL's head without Triton; on each element
-# that a block keeps; and on each weight in an optimizer's step. Exponentials count double.
-_TILE_OPERATIONS, _KEPT_OPERATIONS, _STEP_OPERATIONS = 32, 6, 12
+# Operations on each element, forward and backward: of a tile of logits in TRL's head without Triton; of logits in the
+# project's own loss, most of which are no answer's; of what a block keeps; and of a weight in an optimizer's step.
+# Exponentials count double.
+_TILE_OPERATIONS, _LOGIT_OPERATIONS, _KEPT_OPERATIONS, _STEP_OPERATIONS = 32, 6, 6, 12
 
 
 def operations(shape: ModelShape, batch: Batch) -> float:
@@ -36,7 +37,9 @@ def operations(shape: ModelShape, batch: Batch) -> float:
     body = 2.0 * tokens * (shape.linear * (2 + int(shape.full)) + (shape.linear - last) * again)
     scores = 4.0 * shape.queries * batch.tokens * shape.layers * tokens * (3 + again)
     adapter = 0.0 if shape.full else 2.0 * shape.trainable * tokens * (3 + again)
-    head = 2.0 * shape.vocabulary * shape.width * batch.scored * (3 + int(shape.head_trained))
+    # TRL's makes its tiles once more for the backward pass.
+    products = (2 if batch.own_loss else 3) + int(shape.head_trained)
+    head = 2.0 * shape.vocabulary * shape.width * batch.scored * products
     return body + scores + adapter + head
 
 
@@ -54,7 +57,8 @@ def cpu_seconds(shape: ModelShape, batch: Batch, speed: CpuSpeed) -> float:
     """Seconds of one batch on a CPU: matrix products, unpacking 4-bit weights, and what is done element by element."""
     passes = 2 + int(batch.checkpointing)
     kept = layer_activations(shape, batch) / FLOAT32 * shape.layers * (passes - 1)
-    elements = kept * _KEPT_OPERATIONS + float(batch.scored) * shape.vocabulary * _TILE_OPERATIONS
+    on_logits = _LOGIT_OPERATIONS if batch.own_loss else _TILE_OPERATIONS
+    elements = kept * _KEPT_OPERATIONS + float(batch.scored) * shape.vocabulary * on_logits
     return (
         operations(shape, batch) / (speed.flops * _CPU_UTILISATION)
         + sum(shape.quantized) * passes / speed.dequantized

@@ -24,8 +24,8 @@ _TILE_TOKENS, _TILE_WORDS = 4096, 32768
 # Without Triton its backward pass holds this many tensors of a tile's size: the tile, logits twice, log-probabilities,
 # probabilities, gradient, two intermediate results, and a mask of a byte each.
 _TILE_COPIES = 8.25
-# Tokens of an answer: a price of at most three tokens, and the end.
-_ANSWER_TOKENS = 4
+# Tokens of an answer: a price, and the end. With digits for tokens it is up to two more, which changes nothing.
+_ANSWER_TOKENS = 2
 # A CUDA context with the kernels of torch, cuBLAS and bitsandbytes, and what the allocator rounds up.
 _GPU_RESERVE = 1 << 30
 # The interpreter and the libraries of a training run: measured, torch, transformers, peft, TRL and datasets loaded.
@@ -54,7 +54,7 @@ class Memory:
         gradients: of the trained weights.
         optimizer: its states.
         activations: what the forward pass keeps for the backward pass.
-        logits: TRL's tiles of them.
+        logits: of the positions that are scored, as many at a time as the loss makes.
         working: the largest intermediate results of the backward pass, and one dequantized matrix.
         reserve: what is there before any tensor: a GPU's context, or the libraries.
     """
@@ -82,7 +82,9 @@ class Batch:
         sequences: their number.
         tokens: of each, padding included.
         checkpointing: whether activations are computed again in the backward pass instead of kept.
-        on_gpu: a GPU computes in 16 bits and scores the answers only; a CPU in 32 bits, and every position.
+        on_gpu: a GPU computes in 16 bits, a CPU in 32.
+        own_loss: that of `trainer.PriceTrainer`, which makes logits where any answer of the batch is; TRL's makes them
+            where the answers are on a GPU, and everywhere on a CPU.
         double_quantization: of 4-bit weights' scales.
         optimizer: transformers' `optim`.
         devices: that share the work, each with a whole model.
@@ -92,6 +94,7 @@ class Batch:
     tokens: int
     checkpointing: bool
     on_gpu: bool
+    own_loss: bool = False
     double_quantization: bool = True
     optimizer: str = "adamw_torch"
     devices: int = 1
@@ -109,6 +112,8 @@ class Batch:
     @property
     def scored(self) -> int:
         """Positions for which the head computes logits."""
+        if self.own_loss:
+            return self.sequences * min(self.tokens - 1, self.sequences * _ANSWER_TOKENS)
         return self.sequences * (_ANSWER_TOKENS if self.on_gpu else self.tokens - 1)
 
 
@@ -198,6 +203,10 @@ def _stream(shape: ModelShape, batch: Batch) -> int:
 
 
 def _logits(shape: ModelShape, batch: Batch) -> int:
+    if batch.own_loss:
+        # Logits and their gradient; of the answers also probabilities, their logarithms and gradients.
+        answers = batch.sequences * _ANSWER_TOKENS * shape.vocabulary * FLOAT32
+        return 2 * batch.scored * shape.vocabulary * batch.bytes + 3 * answers
     tile = min(batch.scored, _TILE_TOKENS) * min(shape.vocabulary, _TILE_WORDS) * batch.bytes
     hidden = batch.scored * shape.width * FLOAT32
     weight = shape.vocabulary * shape.width * FLOAT32 if shape.head_trained else 0

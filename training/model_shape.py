@@ -118,7 +118,7 @@ def read_shape(
 
     Args:
         config: of a causal language model.
-        lora: `LoraConfig` arguments; None or empty where all parameters are trained.
+        lora: `LoraConfig` arguments; None where all parameters are trained.
         quantization: `BitsAndBytesConfig` arguments.
 
     Raises:
@@ -129,10 +129,8 @@ def read_shape(
 
     quantization = quantization or {}
     in_4bit = bool(quantization.get("load_in_4bit"))
-    if in_4bit and not lora:
-        raise InputError(
-            "weights in 4 bits cannot be tuned in full; set quantization.load_in_4bit=false or give lora.r"
-        )
+    if in_4bit and lora is None:
+        raise InputError("weights in 4 bits cannot all be trained; pass quantization.load_in_4bit=false with lora=null")
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -147,7 +145,7 @@ def read_shape(
         if type(module) is torch.nn.Linear and module is not head
     }
     quantized = _quantized(model, quantization) if in_4bit else ()
-    layers = _add_lora(model, lora) if lora else ()
+    layers = () if lora is None else _add_lora(model, lora)
     text = config.get_text_config()
     heads = text.num_attention_heads
     head_width = getattr(text, "head_dim", None) or text.hidden_size // heads

@@ -7,13 +7,14 @@ are `model_shape`'s, the bytes `memory`'s, the seconds `duration`'s; this module
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from .cleaning import book_content
 from .dataset import PricedBook
 from .duration import BANDWIDTH_SHARE, LAUNCH, UTILISATION, cpu_seconds, cpu_step_seconds, gpu_seconds
 from .errors import InputError
@@ -22,6 +23,7 @@ from .memory import Batch, estimate_memory, knows_optimizer
 from .model_folder import EMBEDDED, find_config, find_tokenizer
 from .model_shape import ModelShape, known_config, read_config, read_shape
 from .presets import FinetuneSettings
+from .prompt import ContentCutter, build_completion, build_prompt, with_evidence
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -111,8 +113,7 @@ def plan_run(
         tokenizer = Tokenizer.from_file(str(find_tokenizer(EMBEDDED)))
     sample = books[:: max(1, len(books) // _SAMPLE)]
     max_length = int(_sft(settings, "max_length", 1024) or 0)
-    evidence = settings.recipe.evidence.example() if settings.recipe.evidence else None
-    lengths = token_lengths(sample, tokenizer, settings.content_tokens, max_length, evidence)
+    lengths = token_lengths(usual_rows(settings, sample, tokenizer), tokenizer, max_length)
     if not lengths:
         raise InputError(f"no example fits into sft.max_length={max_length}; raise it, or lower content_tokens")
     plan = plan_training(
@@ -165,17 +166,19 @@ def plan_training(
     schedule = count_steps(settings, int(rows), devices)
     per_device = int(_sft(settings, "per_device_train_batch_size"))
     accumulated = int(_sft(settings, "gradient_accumulation_steps"))
+    softened = bool(settings.recipe.target_width or settings.recipe.price_jitter)
     batch = Batch(
         sequences=per_device,
         tokens=longest,
         checkpointing=_checkpoints(settings, target is not None),
         on_gpu=target is not None,
+        own_loss=target is None or softened,
         double_quantization=bool(settings.quantization.get("bnb_4bit_use_double_quant")),
         optimizer=str(_sft(settings, "optim")),
         devices=devices,
     )
     memory = estimate_memory(shape, batch)
-    on_gpu = replace(batch, on_gpu=True, checkpointing=_checkpoints(settings, True))
+    on_gpu = replace(batch, on_gpu=True, own_loss=softened, checkpointing=_checkpoints(settings, True))
     needed = estimate_memory(shape, on_gpu).total
     # Padding goes up to the longest of a batch, so that a batch of one has none.
     grouped = per_device == 1 or _sft(settings, "train_sampling_strategy") == "group_by_length"
@@ -242,31 +245,32 @@ def count_steps(settings: FinetuneSettings, rows: int, devices: int = 1) -> Sche
     return Schedule(steps, done, done / batches)
 
 
-def token_lengths(
-    books: Sequence[PricedBook], tokenizer: Tokenizer, content_tokens: int, max_length: int, evidence: str | None = None
-) -> list[int]:
-    """Tokens of each training row as TRL makes it of a book's prompt and price; rows that it drops are left out.
+def usual_rows(
+    settings: FinetuneSettings, books: Sequence[PricedBook], tokenizer: Tokenizer
+) -> Iterator[dict[str, str]]:
+    """The prompt and completion of each book as they will be trained on, with evidence of the usual length."""
+    evidence = settings.recipe.evidence
+    contents = ContentCutter(tokenizer, settings.content_tokens).cut([book_content(priced.book) for priced in books])
+    for content, priced in zip(contents, books, strict=True):
+        told = with_evidence(content, evidence.example()) if evidence else content
+        yield {"prompt": build_prompt(told.text), "completion": build_completion(priced.units)}
+
+
+def token_lengths(rows: Iterable[Mapping[str, str]], tokenizer: Tokenizer, max_length: int) -> list[int]:
+    """Tokens of each training row as TRL makes it of a prompt and a completion; rows that it drops are left out.
 
     Args:
-        books: of the training split.
+        rows: prompts and completions.
         tokenizer: of the base model.
-        content_tokens: limit of a book's content.
         max_length: where TRL cuts a row; 0 for no limit.
-        evidence: a line of it as long as any, where prompts carry evidence.
     """
-    from .cleaning import book_content
-    from .prompt import ContentCutter, build_completion, build_prompt, with_evidence
-
-    contents = ContentCutter(tokenizer, content_tokens).cut([book_content(priced.book) for priced in books])
-    if evidence:
-        contents = [with_evidence(content, evidence) for content in contents]
-    prompts = [build_prompt(content.text) for content in contents]
-    texts = [prompt + build_completion(priced.units) for prompt, priced in zip(prompts, books, strict=True)]
-    lengths = [len(encoding) + 1 for encoding in tokenizer.encode_batch(texts)]
+    rows = list(rows)
+    whole = tokenizer.encode_batch([row["prompt"] + row["completion"] for row in rows])
+    lengths = [len(encoding) + 1 for encoding in whole]
     if not max_length:
         return lengths
-    asked = (len(encoding) for encoding in tokenizer.encode_batch(prompts))
-    return [min(length, max_length) for length, prompt in zip(lengths, asked, strict=True) if prompt < max_length]
+    prompts = (len(encoding) for encoding in tokenizer.encode_batch([row["prompt"] for row in rows]))
+    return [min(length, max_length) for length, prompt in zip(lengths, prompts, strict=True) if prompt < max_length]
 
 
 def plan_rows(plan: TrainingPlan) -> list[tuple[str, str]]:

@@ -149,6 +149,16 @@ def test_each_choice_moves_its_own_part():
     assert eight(double_quantization=False).weights > memory.weights
 
 
+def test_a_loss_at_the_answers_only_needs_less_for_logits():
+    shape = read_shape(llama(), None)
+    theirs, ours = (
+        estimate_memory(shape, Batch(4, 200, checkpointing=False, on_gpu=False, own_loss=own)).logits
+        for own in (False, True)
+    )
+    # Eight places of 200, in four rows, and their gradient.
+    assert ours >= 2 * 4 * 8 * 500 * 4 and ours < theirs / 5
+
+
 def test_full_tuning_takes_sixteen_bytes_a_parameter():
     shape = read_shape(known_config("meta-llama/Llama-3.2-1B"), None)
     memory = estimate_memory(shape, Batch(1, 200, checkpointing=True, on_gpu=True))

@@ -98,7 +98,6 @@ SMALL = LlamaConfig(
         ({**LORA, "target_modules": ["no_such_proj"]}, {}, "no_such_proj"),
         ({**LORA, "no_such_setting": 1}, {}, "no_such_setting"),
         (None, NF4, "load_in_4bit"),
-        ({}, NF4, "load_in_4bit"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(lora, quantization, sentence):
