@@ -90,7 +90,7 @@ def plan_run(
     Args:
         settings: of the run.
         books: the training split.
-        gpu: a GPU's name or `cpu`; the device at hand where None.
+        gpu: a GPU's name, `cpu` or `cuda`; the device at hand where None.
         devices: processes that share the work, as `accelerate launch` starts them.
 
     Raises:
@@ -338,10 +338,20 @@ def _checkpoints(settings: FinetuneSettings, on_gpu: bool) -> bool:
 
 
 def _target(gpu: str | None) -> Gpu | None:
-    """The GPU to plan for; None is the CPU."""
-    if gpu is None:
+    """The GPU to plan for; None is the CPU.
+
+    Raises:
+        InputError: one that is not known, or a device that is not here.
+    """
+    name = (gpu or "").strip().lower()
+    if not name:
         return gpu_at_hand()
-    return None if gpu.strip().lower() == "cpu" else find_gpu(gpu)
+    if name.startswith("cuda"):  # a device of torch's
+        here = gpu_at_hand()
+        if here is None:
+            raise InputError(f"there is no device {gpu!r} here; name a GPU to plan for with --gpu")
+        return here
+    return None if name == "cpu" else find_gpu(gpu or "")
 
 
 def _seconds(shape: ModelShape, batch: Batch, gpu: Gpu | None, schedule: Schedule) -> float | None:
