@@ -12,14 +12,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from .cleaning import book_content
 from .dataset import PricedBook
 from .duration import BANDWIDTH_SHARE, LAUNCH, UTILISATION, cpu_seconds, cpu_step_seconds, gpu_seconds
 from .errors import InputError
-from .evidence import evidence_lines
 from .hardware import GPUS, Gpu, find_gpu, gpu_at_hand, main_memory, measure_cpu
 from .memory import Batch, estimate_memory, knows_optimizer
 from .model_folder import EMBEDDED, find_config, find_tokenizer
@@ -92,7 +90,7 @@ def plan_run(
     Args:
         settings: of the run.
         books: the training split.
-        gpu: a GPU's name or `cpu`; the device at hand where None.
+        gpu: a GPU's name, `cpu` or `cuda`; the device at hand where None.
         devices: processes that share the work, as `accelerate launch` starts them.
 
     Raises:
@@ -168,18 +166,19 @@ def plan_training(
     schedule = count_steps(settings, int(rows), devices)
     per_device = int(_sft(settings, "per_device_train_batch_size"))
     accumulated = int(_sft(settings, "gradient_accumulation_steps"))
+    softened = bool(settings.recipe.target_width or settings.recipe.price_jitter)
     batch = Batch(
         sequences=per_device,
         tokens=longest,
         checkpointing=_checkpoints(settings, target is not None),
         on_gpu=target is not None,
-        own_loss=bool(settings.recipe.target_width or settings.recipe.price_jitter),
+        own_loss=target is None or softened,
         double_quantization=bool(settings.quantization.get("bnb_4bit_use_double_quant")),
         optimizer=str(_sft(settings, "optim")),
         devices=devices,
     )
     memory = estimate_memory(shape, batch)
-    on_gpu = replace(batch, on_gpu=True, checkpointing=_checkpoints(settings, True))
+    on_gpu = replace(batch, on_gpu=True, own_loss=softened, checkpointing=_checkpoints(settings, True))
     needed = estimate_memory(shape, on_gpu).total
     # Padding goes up to the longest of a batch, so that a batch of one has none.
     grouped = per_device == 1 or _sft(settings, "train_sampling_strategy") == "group_by_length"
@@ -249,21 +248,12 @@ def count_steps(settings: FinetuneSettings, rows: int, devices: int = 1) -> Sche
 def usual_rows(
     settings: FinetuneSettings, books: Sequence[PricedBook], tokenizer: Tokenizer
 ) -> Iterator[dict[str, str]]:
-    """The prompt and completion of each book as they will be trained on, as far as they are known before.
-
-    Where prompts carry evidence, the book's own price stands for each number of it, which is as long.
-    """
+    """The prompt and completion of each book as they will be trained on, with evidence of the usual length."""
     evidence = settings.recipe.evidence
     contents = ContentCutter(tokenizer, settings.content_tokens).cut([book_content(priced.book) for priced in books])
-    units = np.array([priced.units for priced in books])
-    lines = [""] * len(books)
-    if evidence is not None:
-        lines = evidence_lines(
-            np.tile(units[:, None], (1, evidence.neighbours)), dict.fromkeys(evidence.baselines, units)
-        )
-    for content, line, price in zip(contents, lines, units, strict=True):
-        text = with_evidence(content, line).text if line else content.text
-        yield {"prompt": build_prompt(text), "completion": build_completion(price)}
+    for content, priced in zip(contents, books, strict=True):
+        told = with_evidence(content, evidence.example()) if evidence else content
+        yield {"prompt": build_prompt(told.text), "completion": build_completion(priced.units)}
 
 
 def token_lengths(rows: Iterable[Mapping[str, str]], tokenizer: Tokenizer, max_length: int) -> list[int]:
@@ -348,10 +338,20 @@ def _checkpoints(settings: FinetuneSettings, on_gpu: bool) -> bool:
 
 
 def _target(gpu: str | None) -> Gpu | None:
-    """The GPU to plan for; None is the CPU."""
-    if gpu is None:
+    """The GPU to plan for; None is the CPU.
+
+    Raises:
+        InputError: one that is not known, or a device that is not here.
+    """
+    name = (gpu or "").strip().lower()
+    if not name:
         return gpu_at_hand()
-    return None if gpu.strip().lower() == "cpu" else find_gpu(gpu)
+    if name.startswith("cuda"):  # a device of torch's
+        here = gpu_at_hand()
+        if here is None:
+            raise InputError(f"there is no device {gpu!r} here; name a GPU to plan for with --gpu")
+        return here
+    return None if name == "cpu" else find_gpu(gpu or "")
 
 
 def _seconds(shape: ModelShape, batch: Batch, gpu: Gpu | None, schedule: Schedule) -> float | None:

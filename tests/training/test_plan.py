@@ -197,6 +197,9 @@ def test_what_cannot_be_planned_is_one_sentence(tmp_path: Path):
         plan_run(load_settings("embedded"), [])
     with pytest.raises(InputError, match="no GPU 'abacus'"):
         plan_training(load_settings("llama-3.2-1b"), None, 100, 150.0, "abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no device 'cuda:0' here"):
+            plan_training(load_settings("llama-3.2-1b"), None, 100, 150.0, "cuda:0")
     with pytest.raises(InputError, match=r"config\.json"):
         plan_run(load_settings("embedded", overrides=[f"base_model={tmp_path}"]), BOOKS)
     with pytest.raises(InputError, match="someone/else"):

@@ -40,14 +40,14 @@ def test_the_app_has_its_functions_and_an_entry_point(load):
 def test_gpu_volume_and_secrets_are_those_asked_for(load):
     module = load()
     for function in (module.train, module.evaluate, module.serve):
-        assert function._spec.gpus == "L4"
-        assert function._spec.volumes == {"/volume": module.volume}
-        assert len(function._spec.secrets) >= 1
+        assert function._spec_.gpus == "L4"
+        assert function._spec_.volumes == {"/volume": module.volume}
+        assert len(function._spec_.secrets) >= 1
     assert module.SECRETS == ["huggingface-secret"]
     module = load(BOOKPRICER_GPU="A100-80GB", BOOKPRICER_SECRETS="huggingface-secret,wandb-secret")
-    assert module.train._spec.gpus == "A100-80GB" and module.SECRETS == ["huggingface-secret", "wandb-secret"]
+    assert module.train._spec_.gpus == "A100-80GB" and module.SECRETS == ["huggingface-secret", "wandb-secret"]
     module = load(BOOKPRICER_GPU="", BOOKPRICER_SECRETS="")
-    assert module.train._spec.gpus is None and module.SECRETS == []
+    assert module.train._spec_.gpus is None and module.SECRETS == []
 
 
 def test_the_entry_point_hands_the_command_line_on(load, monkeypatch):
