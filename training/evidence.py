@@ -60,6 +60,12 @@ class EvidenceSettings(BaseModel):
         """Names of the baselines that have to be fitted for it."""
         return tuple(dict.fromkeys([*self.baselines, *([_INDEXED] if self.neighbours else [])]))
 
+    def example(self) -> str:
+        """A line as long as most."""
+        return evidence_lines(np.full((1, self.neighbours), 25.0), {name: np.array([25.0]) for name in self.baselines})[
+            0
+        ]
+
 
 class Evidence:
     """Writes the evidence of new books.
