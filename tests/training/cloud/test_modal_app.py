@@ -41,7 +41,10 @@ def test_gpu_volume_and_secrets_are_those_asked_for(load):
     module = load()
     for function in (module.train, module.evaluate, module.serve):
         assert function._spec_.gpus == "L4"
-        assert function._spec_.volumes == {"/volume": module.volume}
+        # Modal wraps a volume anew for each look: the same one by its name.
+        assert {path: repr(volume) for path, volume in function._spec_.volumes.items()} == {
+            "/volume": repr(module.volume)
+        }
         assert len(function._spec_.secrets) >= 1
     assert module.SECRETS == ["huggingface-secret"]
     module = load(BOOKPRICER_GPU="A100-80GB", BOOKPRICER_SECRETS="huggingface-secret,wandb-secret")
