@@ -52,12 +52,24 @@ def test_prints_what_would_run(run):
         (["--set", "recipe.target_width=wide"], "target_width"),
         (["--track", "notebook"], "wandb, tensorboard"),
         (["--resume"], "no interrupted training"),
+        (["--push-to-hub", "my-pricer"], "owner/name"),
+        (["--push-to-hub", "me/my-pricer"], "logged in"),
+        (["--push-to-hub", "me/my-pricer", "--set", "recipe.evidence={}"], "--with-comparables"),
+        (["--dry-run", "--gpu", "abacus"], "abacus"),
     ],
 )
 def test_refuses_in_one_sentence(run, catalogue, tmp_path, arguments, words):
     status, _, err = run("train", catalogue, tmp_path / "model", *QUICK, *arguments)
     assert status == 2 and words in err and err.count("Error:") == 1
     assert not (tmp_path / "model").exists()
+
+
+def test_plans_without_training(run, catalogue, tmp_path):
+    status, out, _ = run("train", catalogue, tmp_path / "model", "--dry-run", "--gpu", "t4", "--json", *QUICK)
+    plan = json.loads(out)
+    assert status == 0 and plan["steps"] == 40 and plan["trainable"] == 86_016 and plan["fits"] is True
+    status, out, _ = run("train", catalogue, tmp_path / "model", "--dry-run", "--preset", "llama-3.1-8b", "--gpu", "t4")
+    assert status == 0 and "6,815,744" in out and not list(tmp_path.iterdir())
 
 
 def test_trains_with_tracking_on_this_machine_only(run, catalogue, tmp_path, monkeypatch):
