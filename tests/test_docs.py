@@ -18,3 +18,10 @@ def test_the_training_log_shows_its_results_file(root: Path) -> None:
     recipes = runpy.run_path(str(root / "tests" / "bench" / "recipes.py"))
     results = json.loads(recipes["RESULTS"].read_text(encoding="utf-8"))
     assert recipes["table"](results) in recipes["PAGE"].read_text(encoding="utf-8")
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    rows = results["methods"]
+    assert f"errs by {rows['evidence, QLoRA']['mae']:.2f} on the {results['books']['test']} test books" in readme
+    assert f"errs by {rows[results['best_baseline']]['mae']:.2f}, which" in readme
+    assert f"errs by {rows['text alone, QLoRA']['mae']:.2f} (" in readme
+    low, high = rows["evidence, QLoRA"]["against_best_baseline_interval"]
+    assert f"{low:+.1f} to {high:+.1f}".replace("-", "−") in readme

@@ -400,7 +400,13 @@ def build_trainer(
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig, EarlyStoppingCallback, PrinterCallback
+    from transformers import (
+        AutoModelForCausalLM,
+        BitsAndBytesConfig,
+        EarlyStoppingCallback,
+        PrinterCallback,
+        TrainerCallback,
+    )
     from trl import SFTConfig
 
     from .trainer import PriceTrainer, as_float32
@@ -422,7 +428,7 @@ def build_trainer(
             "completion_only_loss": True,
             "activation_checkpointing": chosen.type != "cpu",
             "use_cpu": chosen.type == "cpu",
-            "report_to": list(track) or "none",
+            "report_to": [name for name in track if name != "tensorboard"] or "none",
             "run_name": output.parent.name.removeprefix(".").removesuffix(".training"),
             "restore_callback_states_from_checkpoint": True,
             "disable_tqdm": True,
@@ -432,8 +438,6 @@ def build_trainer(
             **({} if validation.rows else unvalidated),
         },
     )
-    if logging_dir:
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(logging_dir))
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -449,9 +453,14 @@ def build_trainer(
         raise InputError(
             f"the base model {settings.base_model} cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
-    callbacks = []
+    callbacks: list[TrainerCallback] = []
     if settings.recipe.early_stopping and validation.rows:
         callbacks.append(EarlyStoppingCallback(settings.recipe.early_stopping))
+    if "tensorboard" in track:
+        from tensorboardX import SummaryWriter
+        from transformers.integrations import TensorBoardCallback
+
+        callbacks.append(TensorBoardCallback(SummaryWriter(logdir=str(logging_dir))))
     try:
         trainer = PriceTrainer(
             model=model,

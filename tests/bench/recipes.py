@@ -54,13 +54,12 @@ def main(data: str, work: str | None = None) -> None:
             finetune(settings, read, out, baselines=first, resume=TrainingRun(out).interrupted, say=lambda _: None)
         answers = ask_methods(load_methods(out), test).answers
         if best is None:
-            best = min(
-                (name for name in answers if name != "llm"), key=lambda name: abs(answers[name].prices - actual).mean()
-            )
+            baselines = {other: row for other, row in answers.items() if other in BASELINES}
+            best = min(baselines, key=lambda name: abs(baselines[name].prices - actual).mean())
             rows |= {
                 other: {**measures(row, actual, 0.8), "mae_interval": mae_interval(row.prices, actual)}
-                for other, row in answers.items() if other != "llm"
-            }  # fmt: skip
+                for other, row in baselines.items()
+            }
             reference = answers[best].prices
         report = json.loads((out / "report" / "training.json").read_text(encoding="utf-8"))
         difference, interval = mae_difference(answers["llm"].prices, reference, actual)
