@@ -309,8 +309,8 @@ def train(
         return
     check_trackers(track or ())
     if push_to_hub:
-        from ..training.hub import check_push
         from ..training.model_folder import PricerConfig
+        from ..training.publishing.hub import check_push
 
         made = PricerConfig(base_model=settings.base_model, evidence=settings.recipe.evidence)
         check_push(push_to_hub, made, is_whole=settings.lora is None, comparables=with_comparables)
@@ -347,7 +347,7 @@ def train(
             _print_measures(figures, len(read.splits["test"]))
         _out.print(f"the model is in {out}; use it with --model {out}", highlight=False, soft_wrap=True)
     if push_to_hub:
-        from ..training.hub import push_model
+        from ..training.publishing.hub import push_model
 
         with _busy(f"pushing to {push_to_hub}"):
             pushed = push_model(out, push_to_hub, private=not public, comparables=with_comparables, say=_say)
@@ -449,7 +449,7 @@ def export(
 ) -> None:
     """Write a model whole, its adapter merged in, for vLLM, llama.cpp and transformers."""
     with _busy("merging the model"):
-        from ..training.export import export_model
+        from ..training.publishing.export import export_model
 
         export_model(model, out, dtype=dtype, revision=revision, device=device, overwrite=overwrite, say=_say)
     if as_json:
@@ -469,7 +469,7 @@ def push(
     as_json: JsonOption = False,
 ) -> None:
     """Push a model folder with its card to the Hugging Face hub; private, and without any single book, unless asked."""
-    from ..training.hub import push_model
+    from ..training.publishing.hub import push_model
 
     with _busy(f"pushing to {repository}"):
         pushed = push_model(
@@ -676,7 +676,7 @@ def _print_measures(figures: Mapping[str, Any], n: int) -> None:
 
 
 def _print_plan(settings: FinetuneSettings, books: Sequence[PricedBook], device: str | None, as_json: bool) -> None:
-    from ..training.plan import plan_rows, plan_run
+    from ..training.planning.plan import plan_rows, plan_run
 
     with _busy("planning"):
         plan = plan_run(settings, books, gpu=device, devices=int(os.environ.get("WORLD_SIZE", "1")))

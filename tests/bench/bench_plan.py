@@ -18,7 +18,7 @@ import psutil
 from bookpricer.training.columns import recognise_columns
 from bookpricer.training.dataset import PricedBook, SplitBooks, read_row, split_books
 from bookpricer.training.finetune import finetune
-from bookpricer.training.plan import plan_run
+from bookpricer.training.planning.plan import plan_run
 from bookpricer.training.presets import load_settings
 from bookpricer.training.synthetic import synthetic_records
 

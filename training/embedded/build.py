@@ -23,10 +23,10 @@ from ..evaluation import Measures, interval_errors, price_errors
 from ..finetune import TrainingRun, finetune
 from ..loading import load_pricer, load_tokenizer
 from ..measuring import book_distributions
-from ..model_card import TAG, errors_table, with_header
 from ..model_folder import EMBEDDED, ModelFolder
 from ..money import parse_price
 from ..presets import load_settings
+from ..publishing.model_card import TAG, errors_table, with_header
 from ..synthetic import synthetic_records
 from .corpus import listing_document
 from .pretrain import PretrainSettings, build_model, initial_embeddings, pretrain

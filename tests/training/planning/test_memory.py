@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM, LlamaModel
 
-from bookpricer.training.memory import (
+from bookpricer.training.planning.memory import (
     Batch,
     estimate_memory,
     frozen_weights,
@@ -16,7 +16,7 @@ from bookpricer.training.memory import (
     optimizer_state,
     quantized_matrix,
 )
-from bookpricer.training.model_shape import known_config, read_shape
+from bookpricer.training.planning.model_shape import known_config, read_shape
 from bookpricer.training.presets import load_settings
 
 PUBLISHED = load_settings("llama-3.1-8b")

@@ -24,8 +24,8 @@ from bookpricer.training.baselines.words import TfidfRidgeBaseline
 from bookpricer.training.book import Book
 from bookpricer.training.errors import InputError
 from bookpricer.training.evidence import EvidenceSettings
-from bookpricer.training.hub import SINGLE_BOOKS, check_push, files_to_push, hub_errors, push_model
 from bookpricer.training.model_folder import ModelFolder, PricerConfig, find_model
+from bookpricer.training.publishing.hub import SINGLE_BOOKS, check_push, files_to_push, hub_errors, push_model
 
 # Kept by the hub in large file storage, as its .gitattributes says.
 _LARGE = (".safetensors", ".npy", ".skops", ".png")
@@ -304,7 +304,7 @@ def test_a_pushed_model_is_read_back_by_id_and_revision(run, hub, model):
     printed = run(f"""
 import json
 from pathlib import Path
-from bookpricer.training.hub import push_model
+from bookpricer.training.publishing.hub import push_model
 said = []
 first = push_model(Path({str(model)!r}), "me/my-pricer", say=said.append)
 again = push_model(Path({str(model)!r}), "me/my-pricer")
@@ -349,7 +349,7 @@ def test_a_later_push_deletes_what_is_not_in_it_and_nothing_else(run, hub, model
     run(f"""
 import json, shutil
 from pathlib import Path
-from bookpricer.training.hub import push_model
+from bookpricer.training.publishing.hub import push_model
 from huggingface_hub import HfApi
 folder = Path({str(smaller)!r})
 push_model(folder, "me/smaller", private=False, comparables=True)
@@ -398,7 +398,7 @@ def test_a_llama_comes_with_its_notice_and_licence(run, hub, model, tmp_path):
     said = run(f"""
 import json
 from pathlib import Path
-from bookpricer.training.hub import push_model
+from bookpricer.training.publishing.hub import push_model
 said = []
 push_model(Path({str(llama)!r}), "me/my-llama", say=said.append)
 print(json.dumps(said))
@@ -413,7 +413,7 @@ def test_what_goes_wrong_is_one_sentence(run, hub, model):
     program = f"""
 import json
 from pathlib import Path
-from bookpricer.training.hub import push_model
+from bookpricer.training.publishing.hub import push_model
 errors = []
 for name in NAMES:
     try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import InputError
+from ..errors import InputError
 
 MIB = 2**20
 

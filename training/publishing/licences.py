@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .model_folder import EMBEDDED
+from ..model_folder import EMBEDDED
 
 # Files in which a base model's repository keeps its licence, as Meta and others name them.
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "USE_POLICY.md", "NOTICE", "NOTICE.txt")

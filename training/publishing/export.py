@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .errors import InputError
+from ..errors import InputError
+from ..loading import load_pricer
+from ..model_folder import ModelFolder, PricerConfig, check_new, find_model, new_folder
 from .licences import LICENCE_FILES, licence_advice, licence_of
-from .loading import load_pricer
 from .model_card import CARD, build_card, is_local
-from .model_folder import ModelFolder, PricerConfig, check_new, find_model, new_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

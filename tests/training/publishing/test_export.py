@@ -16,10 +16,10 @@ from bookpricer.training.baselines.simple import MeanBaseline, MedianBaseline
 from bookpricer.training.book import Book
 from bookpricer.training.errors import InputError
 from bookpricer.training.evidence import EvidenceSettings
-from bookpricer.training.export import export_model
 from bookpricer.training.loading import load_pricer
 from bookpricer.training.model_folder import ModelFolder, PricerConfig, find_model, fingerprint_weights
 from bookpricer.training.prompt import PromptBuilder
+from bookpricer.training.publishing.export import export_model
 from bookpricer.training.scoring import PriceScorer
 
 BOOKS = [
@@ -174,7 +174,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
     program = f"""
 import resource, signal
 from pathlib import Path
-from bookpricer.training.export import export_model
+from bookpricer.training.publishing.export import export_model
 from bookpricer.training.errors import InputError
 from bookpricer.training.evidence import EvidenceSettings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

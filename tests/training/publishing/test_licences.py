@@ -1,6 +1,6 @@
 import pytest
 
-from bookpricer.training.licences import licence_advice, licence_files, licence_of, name_breaks_licence
+from bookpricer.training.publishing.licences import licence_advice, licence_files, licence_of, name_breaks_licence
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bookpricer.training.dataset import PricedBook, prompt_rows
 from bookpricer.training.errors import InputError
 from bookpricer.training.evidence import evidence_lines
 from bookpricer.training.model_folder import find_base, find_config, find_tokenizer
-from bookpricer.training.plan import (
+from bookpricer.training.planning.plan import (
     TrainingPlan,
     count_steps,
     format_bytes,

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, T5
 
 from bookpricer.training.errors import InputError
 from bookpricer.training.model_folder import find_base, find_config
-from bookpricer.training.model_shape import KNOWN_CONFIGS, known_config, read_config, read_shape
+from bookpricer.training.planning.model_shape import KNOWN_CONFIGS, known_config, read_config, read_shape
 from bookpricer.training.presets import load_settings
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]

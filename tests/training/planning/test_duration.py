@@ -8,10 +8,10 @@ from peft import LoraConfig, get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bookpricer.training.duration import cpu_seconds, cpu_step_seconds, gpu_seconds, operations
-from bookpricer.training.hardware import GPUS, CpuSpeed
-from bookpricer.training.memory import Batch
-from bookpricer.training.model_shape import known_config, read_shape
+from bookpricer.training.planning.duration import cpu_seconds, cpu_step_seconds, gpu_seconds, operations
+from bookpricer.training.planning.hardware import GPUS, CpuSpeed
+from bookpricer.training.planning.memory import Batch
+from bookpricer.training.planning.model_shape import known_config, read_shape
 from bookpricer.training.presets import load_settings
 
 PUBLISHED = load_settings("llama-3.1-8b")

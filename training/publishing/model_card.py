@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .book import Book
+from ..book import Book
+from ..model_folder import EMBEDDED, ModelFolder, PricerConfig
 from .licences import Licence, licence_of, name_breaks_licence
-from .model_folder import EMBEDDED, ModelFolder, PricerConfig
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -217,10 +217,10 @@ def _evidence_by_itself(config: PricerConfig) -> str:
 
 def _serving(name: str, config: PricerConfig, files: ModelFolder) -> str:
     """How to ask a whole model without Book Pricer."""
-    from .evidence import Evidence
-    from .loading import load_tokenizer
-    from .price_tokens import PriceTrie
-    from .prompt import PromptBuilder
+    from ..evidence import Evidence
+    from ..loading import load_tokenizer
+    from ..price_tokens import PriceTrie
+    from ..prompt import PromptBuilder
 
     tokenizer = load_tokenizer(files.weights)
     evidence = Evidence.load(config.evidence, files.baselines) if config.evidence else None

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from bookpricer.training.errors import InputError
-from bookpricer.training.hardware import GPUS, find_gpu, gpu_at_hand, main_memory, measure_cpu
+from bookpricer.training.planning.hardware import GPUS, find_gpu, gpu_at_hand, main_memory, measure_cpu
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from huggingface_hub import ModelCard
 
 from bookpricer.training.embedded.build import model_card
 from bookpricer.training.errors import InputError
-from bookpricer.training.model_card import books_by_split, build_card, errors_table, is_local, read_errors
 from bookpricer.training.model_folder import ModelFolder, PricerConfig, find_model
+from bookpricer.training.publishing.model_card import books_by_split, build_card, errors_table, is_local, read_errors
 
 ROW = {"n": 446, "mae": 25.4, "median_ae": 12.0, "rmsle": 0.5, "r2": 0.3, "hit_rate": 0.84, "coverage": 0.801}
 

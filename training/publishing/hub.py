@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
+from ..model_folder import ModelFolder, PricerConfig
+from ..saving import MANIFEST
 from .licences import licence_advice, licence_files, licence_of
 from .model_card import CARD, build_card, is_local
-from .model_folder import ModelFolder, PricerConfig
-from .saving import MANIFEST
 
 # All that a model folder may hold for others, and nothing else: no checkpoint, optimizer, training_args.bin, pickle,
 # predictions or report page with books' texts matches.
@@ -158,7 +158,7 @@ def check_push(
 
 def files_to_push(folder: Path, comparables: bool = False) -> tuple[list[str], list[str]]:
     """The names of the files that a push takes, and what it leaves because it tells of single books."""
-    from .neighbours import KIND
+    from ..neighbours import KIND
 
     indexes = [manifest.relative_to(folder).parts for manifest in folder.rglob(MANIFEST) if _kind(manifest) == KIND]
     held = {f"baselines/{parts[1]}/" for parts in indexes if parts[0] == "baselines"}

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from .cleaning import book_content
-from .dataset import PricedBook
+from ..cleaning import book_content
+from ..dataset import PricedBook
+from ..errors import InputError
+from ..model_folder import EMBEDDED, find_config, find_tokenizer
+from ..presets import FinetuneSettings
+from ..prompt import ContentCutter, build_completion, build_prompt, with_evidence
 from .duration import BANDWIDTH_SHARE, LAUNCH, UTILISATION, cpu_seconds, cpu_step_seconds, gpu_seconds
-from .errors import InputError
 from .hardware import GPUS, Gpu, find_gpu, gpu_at_hand, main_memory, measure_cpu
 from .memory import Batch, estimate_memory, knows_optimizer
-from .model_folder import EMBEDDED, find_config, find_tokenizer
 from .model_shape import ModelShape, known_config, read_config, read_shape
-from .presets import FinetuneSettings
-from .prompt import ContentCutter, build_completion, build_prompt, with_evidence
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
