@@ -396,7 +396,7 @@ def _answer(intent: Intent, memory: Memory, results: Sequence[ToolMessage], tool
         book = intent.book
     match intent.kind:
         case "help":
-            return f"{CAPABILITIES} {_available(tools)} {PLUG_IN}"
+            return " ".join(filter(None, (CAPABILITIES, _available(tools), PLUG_IN)))
         case "thanks":
             return "You are welcome. Paste another book whenever you like."
         case "list":
@@ -508,8 +508,7 @@ def _comparables_answer(book: dict[str, Any], found: Any, tools: frozenset[str])
     currency = found["currency"]
     return (
         f"The {len(prices)} books most like “{describe(book)}”:\n{_rows(found['comparables'], currency)}\n\nThey cost "
-        f"between {format_money(min(prices), currency)} and {format_money(max(prices), currency)}. A similarity "
-        "of 1.00 would be the same text."
+        f"between {format_money(min(prices), currency)} and {format_money(max(prices), currency)}."
     )
 
 
@@ -608,7 +607,7 @@ def _missing(what: str) -> str:
 
 def _available(tools: frozenset[str]) -> str:
     missing = [
-        what for name, what in ((CROSS_CHECK, "a cross-check"), (FIND_COMPARABLES, "comparables")) if name not in tools
+        what for name, what in ((CROSS_CHECK, "cross-check"), (FIND_COMPARABLES, "comparables")) if name not in tools
     ]
     return f"This model has no {' and no '.join(missing)}; `bookpricer train` makes them." if missing else ""
 

@@ -285,11 +285,11 @@ def _width(baselines: int) -> int:
     return baselines + 2 + 2 * NEIGHBOURS + 2
 
 
-def _boosting(loss: str, rounds: int = 200, least: int = 20) -> Any:
+def _boosting(loss: str, rounds: int = 100, least: int = 20) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     return HistGradientBoostingRegressor(
-        loss=loss, learning_rate=0.03 if rounds > 100 else 0.06, max_iter=rounds, max_leaf_nodes=8, max_features=0.5,
+        loss=loss, learning_rate=0.06, max_iter=rounds, max_leaf_nodes=8, max_features=0.5,
         l2_regularization=1.0, min_samples_leaf=least, early_stopping=False, random_state=0,
     )  # fmt: skip
 

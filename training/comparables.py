@@ -16,7 +16,7 @@ from .book import Book
 from .dataset import PricedBook
 from .errors import InputError
 from .estimate import Comparable
-from .neighbours import NeighbourIndex, Neighbours
+from .neighbours import COMPONENTS, NeighbourIndex, Neighbours
 from .saving import check_manifest, read_array, write_manifest
 from .vectors import Embed
 
@@ -40,13 +40,15 @@ class Comparables:
         self._titles, self._ends = titles, ends
 
     @classmethod
-    def fit(cls, books: Sequence[PricedBook], embed: Embed | None = None) -> Comparables:
-        """Index priced books; `embed` as in `NeighbourIndex`.
+    def fit(
+        cls, books: Sequence[PricedBook], embed: Embed | None = None, components: int = COMPONENTS
+    ) -> Comparables:
+        """Index priced books; `embed` and `components` as in `NeighbourIndex`.
 
         Raises:
             InputError: no books.
         """
-        index = NeighbourIndex(embed).fit([priced.book for priced in books], [priced.units for priced in books])
+        index = NeighbourIndex(embed, components).fit([priced.book for priced in books], [priced.units for priced in books])
         titles = [_short(priced.book.title) for priced in books]
         ends = np.cumsum([len(title) for title in titles], dtype=np.int64)
         return cls(index, np.frombuffer(b"".join(titles), dtype=np.uint8), ends)

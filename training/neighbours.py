@@ -56,6 +56,7 @@ class NeighbourIndex:
     Args:
         embed: texts to vectors; WordLlama's, which need no network, where None. An index answers only to the embedding
             that it was fitted with.
+        components: the most dimensions to keep; fewer make a smaller index.
 
     Example:
         >>> index = NeighbourIndex().fit([Book(title="Emma"), Book(title="Algebra II")], [8.0, 90.0])
@@ -65,8 +66,9 @@ class NeighbourIndex:
 
     prices: NDArray[np.float64]
 
-    def __init__(self, embed: Embed | None = None) -> None:
+    def __init__(self, embed: Embed | None = None, components: int = COMPONENTS) -> None:
         self._embed = embed
+        self._components = components
 
     def fit(self, books: Sequence[Book], prices: ArrayLike) -> NeighbourIndex:
         """Index books, n of them, with their prices in units, shape (n,).
@@ -84,7 +86,7 @@ class NeighbourIndex:
             axes = np.linalg.svd(sample, full_matrices=False)[2].T
         else:
             axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))[1][:, ::-1]
-        self._axes = np.ascontiguousarray(axes[:, :COMPONENTS], dtype=np.float32)
+        self._axes = np.ascontiguousarray(axes[:, : self._components], dtype=np.float32)
         self._groups = groups_of(books)
         vectors = self._project(books)
         count = 1 if len(books) <= EXACT_BOOKS else round(2 * math.sqrt(len(books)))

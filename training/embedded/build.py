@@ -15,8 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from ..baselines import BASELINES
+from ..baselines.out_of_fold import out_of_fold
+from ..blend import NEIGHBOURS, Opinions, fit_blend
 from ..cleaning import book_content
 from ..columns import to_book
+from ..comparables import Comparables
 from ..dataset import PricedBook, SplitBooks, split_books
 from ..distribution import PRICES
 from ..evaluation import Measures, interval_errors, price_errors
@@ -43,6 +47,9 @@ TUNING = (
     "content_tokens=160", "recipe.evidence=null", "recipe.target_width=0", "recipe.price_jitter=0",
     "sft.num_train_epochs=1",
 )  # fmt: skip
+# What ships beside it for the cross-check: small baselines, and comparables of few books and dimensions, under 2 MB.
+COMPANION_BOOKS, COMPANION_CALIBRATION, COMPONENTS = 800, 300, 64
+COMPANION_BASELINES = ("linear_regression", "tfidf_ridge")
 _PACKAGE = Path(__file__).parent
 
 Say = Callable[[str], None]
@@ -75,11 +82,43 @@ def build(work: Path, *, device: str | None = None, install: bool = False, say: 
             settings, tuned, pricer, baselines=False, demonstration=True, device=device,
             resume=TrainingRun(pricer).interrupted, say=say,
         )  # fmt: skip
+    if not (pricer / "blend").exists():
+        build_companions(pricer, splits, device, say)
     report = _evaluate(base, pricer, splits, device, say)
     if install:
         _install(base, pricer, splits["test"][:DEMO_BOOKS], report)
         say(f"installed in {_PACKAGE}")
     return report
+
+
+def build_companions(
+    pricer: Path, splits: dict[str, list[PricedBook]], device: str | None = None, say: Say = print
+) -> None:
+    """Baselines, comparables and blend of the embedded model, fitted on few books."""
+    folder = ModelFolder(pricer)
+    train, calibration = splits["train"][:COMPANION_BOOKS], splits["calibration"][:COMPANION_CALIBRATION]
+    books, prices = [priced.book for priced in train], [priced.units for priced in train]
+    say("fitting the embedded model's companions")
+    kinds = {name: BASELINES[name] for name in COMPANION_BASELINES}
+    estimates = out_of_fold(kinds, books, prices)
+    fitted = {name: kind().fit(books, prices) for name, kind in kinds.items()}
+    for name, baseline in fitted.items():
+        baseline.save(folder.baselines / name)
+    comparables = Comparables.fit(train, components=COMPONENTS)
+    comparables.save(folder.comparables)
+    held = [priced.book for priced in calibration]
+    fit_blend(
+        Opinions(books, estimates, comparables.index.query_own(NEIGHBOURS)),
+        prices,
+        Opinions(
+            held,
+            {name: baseline.predict(held) for name, baseline in fitted.items()},
+            comparables.index.query(held, NEIGHBOURS),
+            book_distributions(load_pricer(pricer, device=device), calibration),
+        ),
+        [priced.units for priced in calibration],
+        folder.blend,
+    )
 
 
 def synthetic_splits(records: int) -> dict[str, list[PricedBook]]:
