@@ -11,15 +11,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .chains.agent import pricing_agent
     from .chains.llm import PricingLLM
     from .chains.pricing import PriceParser, PricingChain
+    from .chains.toolkit import pricing_tools
     from .training.book import Book
     from .training.distribution import PriceDistribution
     from .training.estimate import PriceEstimate
 
 __version__ = "0.1.0"
 
-__all__ = ["Book", "PriceDistribution", "PriceEstimate", "PriceParser", "PricingChain", "PricingLLM", "__version__"]
+__all__ = [
+    "Book",
+    "PriceDistribution",
+    "PriceEstimate",
+    "PriceParser",
+    "PricingChain",
+    "PricingLLM",
+    "__version__",
+    "pricing_agent",
+    "pricing_tools",
+]
 
 _HOMES = {
     "Book": ".training.book",
@@ -28,6 +40,8 @@ _HOMES = {
     "PriceParser": ".chains.pricing",
     "PricingChain": ".chains.pricing",
     "PricingLLM": ".chains.llm",
+    "pricing_agent": ".chains.agent",
+    "pricing_tools": ".chains.toolkit",
 }
 
 

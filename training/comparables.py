@@ -40,15 +40,15 @@ class Comparables:
         self._titles, self._ends = titles, ends
 
     @classmethod
-    def fit(
-        cls, books: Sequence[PricedBook], embed: Embed | None = None, components: int = COMPONENTS
-    ) -> Comparables:
+    def fit(cls, books: Sequence[PricedBook], embed: Embed | None = None, components: int = COMPONENTS) -> Comparables:
         """Index priced books; `embed` and `components` as in `NeighbourIndex`.
 
         Raises:
             InputError: no books.
         """
-        index = NeighbourIndex(embed, components).fit([priced.book for priced in books], [priced.units for priced in books])
+        index = NeighbourIndex(embed, components).fit(
+            [priced.book for priced in books], [priced.units for priced in books]
+        )
         titles = [_short(priced.book.title) for priced in books]
         ends = np.cumsum([len(title) for title in titles], dtype=np.int64)
         return cls(index, np.frombuffer(b"".join(titles), dtype=np.uint8), ends)
