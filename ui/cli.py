@@ -483,6 +483,73 @@ def push(
 
 
 @app.command()
+def chat(
+    model: ModelOption = "embedded",
+    chat_model: Annotated[
+        str | None,
+        typer.Option(help="A chat model that calls tools, such as openai:gpt-…; without one, an offline planner."),
+    ] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalog", help="A catalogue whose books can be asked for by name.")
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Talk about prices: paste a book, ask why, ask for it as a hardcover, for comparables, whether a price is fair."""
+    from .terminal_chat import talk
+
+    with _busy("loading the model"):
+        from langgraph.checkpoint.memory import InMemorySaver
+
+        from ..chains.agent import chat_model_from_environment, pricing_agent
+        from ..chains.conversation import Conversation
+
+        agent = pricing_agent(
+            chat_model or chat_model_from_environment(), _chain(model, device), catalog=catalogue,
+            checkpointer=InMemorySaver(),
+        )  # fmt: skip
+    talk(Conversation(agent, "terminal"), _out, _err)
+
+
+@app.command()
+def serve(
+    mcp: Annotated[bool, typer.Option("--mcp", help="As an MCP server.")] = False,
+    model: ModelOption = "embedded",
+    transport: Annotated[str, typer.Option(help="stdio, or http (streamable HTTP).")] = "stdio",
+    host: Annotated[str, typer.Option(help="Address to listen on, for http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on, for http.")] = 8000,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A host name that requests may carry, for http behind a name.")
+    ] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalog", help="A catalogue whose books can be looked up.")
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Offer the pricing tools to other programs, as an MCP server."""
+    if not mcp:
+        raise InputError("say what to serve: bookpricer serve --mcp")
+    if transport not in ("stdio", "http"):
+        raise InputError(f"there is no transport {transport!r}; choose stdio or http")
+    from ..chains.server import HTTP_PATH, http_app, mcp_server, serve_stdio
+
+    mcp_server([])  # says at once if the extra is missing
+    with _busy("loading the model"):
+        from ..chains.toolkit import pricing_tools
+
+        tools = pricing_tools(_chain(model, device), catalog=catalogue)
+    if transport == "stdio":
+        import anyio
+
+        anyio.run(serve_stdio, tools)
+        return
+    import uvicorn
+
+    _say(f"serving {len(tools)} tools at http://{host}:{port}{HTTP_PATH}")
+    uvicorn.run(http_app(tools, allowed_hosts=[f"{host}:{port}", *(allow_host or ())]), host=host, port=port,
+                log_level="warning")  # fmt: skip
+
+
+@app.command()
 def ui(
     model: ModelOption = "embedded",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8501,
