@@ -19,8 +19,8 @@ _LEAVE = frozenset({"exit", "quit", "/exit", "/quit", "bye", ":q"})
 # Lines of a paste arrive within this many seconds of one another.
 _PASTE = 0.08
 _WELCOME = (
-    "Paste a book's listing, or ask what a book is worth; then ask why, for another format, for comparables, or whether "
-    "a price is fair. Leave with Ctrl+D or 'exit'."
+    "Paste a book's listing, or ask what a book is worth; then ask why, for another format, for comparables, or "
+    "whether a price is fair. Leave with Ctrl+D or 'exit'."
 )
 
 

@@ -28,7 +28,7 @@ def model() -> str:
 @pytest.fixture
 def app(root: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page as it first appears."""
-    monkeypatch.setattr(sys, "argv", ["app.py", "--model", model])
+    monkeypatch.setattr(sys, "argv", ["app.py", "--model", model, "--page", "one-book"])
     app = AppTest.from_file(str(root / "ui" / "app.py"), default_timeout=120).run()
     assert not app.exception
     return app

@@ -37,8 +37,9 @@ def address(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     arguments = ["ui", "--no-browser", "--port", str(port), "--model", model]
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments], cwd=folder, stdout=output, stderr=subprocess.STDOUT
-        )
+            [sys.executable, "-c", code, *arguments], cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+            env={**os.environ, "BOOKPRICER_MEMORY": str(folder / "memory.sqlite")},
+        )  # fmt: skip
     try:
         wait_for(server, f"http://localhost:{port}/_stcore/health", log)
         yield f"http://localhost:{port}"
@@ -63,10 +64,10 @@ def wait_for(server: subprocess.Popen, url: str, log: Path) -> None:
 
 
 @pytest.fixture(params=[(1280, 800, "light"), (420, 900, "dark")], ids=["wide-light", "narrow-dark"])
-def page(
+def window(
     request: pytest.FixtureRequest, browser: "playwright_api.Browser", address: str
 ) -> Iterator["playwright_api.Page"]:
-    """The page once the model is loaded; no test may leave an error in the console, or load from elsewhere."""
+    """An empty window; no test may leave an error in the console, or load from elsewhere."""
     width, height, scheme = request.param
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.set_default_timeout(PATIENCE_MS)
@@ -74,14 +75,20 @@ def page(
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda sent: elsewhere.append(sent.url) if not is_local(sent.url, address) else None)
-    page.goto(address)
-    page.get_by_text("The price will appear here").wait_for()
     yield page
     text = page.inner_text("body")
     page.close()
     assert "Traceback" not in text
     assert errors == []
     assert elsewhere == []
+
+
+@pytest.fixture
+def page(window: "playwright_api.Page", address: str) -> "playwright_api.Page":
+    """The page for one book once the model is loaded."""
+    window.goto(f"{address}/one-book")
+    window.get_by_text("The price will appear here").wait_for()
+    return window
 
 
 def is_local(url: str, address: str) -> bool:
@@ -121,3 +128,44 @@ def test_errors_are_told_as_they_are(page: "playwright_api.Page") -> None:
     page.get_by_role("textbox", name="Listing").fill('{"title": "x"')
     page.get_by_role("button", name="Price this book").last.click()
     page.get_by_text("The listing starts like JSON but is none (").wait_for()
+
+
+def test_a_conversation_and_then_a_catalogue(window: "playwright_api.Page", address: str, tmp_path: Path) -> None:
+    page, shots = window, os.environ.get("BOOKPRICER_SCREENSHOTS")
+
+    def shoot(name: str) -> None:
+        if shots:
+            page.screenshot(path=str(Path(shots) / f"{name}-{page.viewport_size['width']}.png"))
+
+    page.goto(address)
+    page.get_by_text("Ask what a book is worth").wait_for()
+    shoot("1-invitation")
+    box = page.get_by_test_id("stChatInputTextArea")
+    box.fill("The Salt Road\nby Ann Reed. Paperback, 320 pages.\nCaravans carried salt across the desert.")
+    box.press("Enter")
+    page.get_by_text("of 100 such books cost between").first.wait_for()
+    assert page.get_by_test_id("stMetricValue").first.inner_text().startswith("$")
+    page.get_by_text("Cross-checked the price").first.click()
+    page.get_by_text("The tool's answer").first.wait_for()
+    shoot("2-priced")
+    box.fill("and as a hardcover?")
+    box.press("Enter")
+    page.get_by_text("Hardcover, 320 pages").first.wait_for()
+    playwright_api.expect(page.get_by_test_id("stMetricValue")).to_have_count(6)
+    page.wait_for_timeout(500)
+    shoot("3-follow-up")
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth - main.clientWidth") <= 0
+    page.reload()
+    page.get_by_text("and as a hardcover?").wait_for()
+
+    page.goto(f"{address}/catalogue")
+    small = tmp_path / "books.csv"
+    small.write_text("Book title,Blurb,RRP\nEmma,A match is made.,9\nThe Salt Road,Caravans and salt.,20\n,,\n")
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(small)
+    page.get_by_role("button", name="Price this catalogue").click()
+    page.get_by_text("2 of 3 rows are priced").wait_for()
+    shoot("4-catalogue")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the priced catalogue").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0].startswith("Book title,Blurb,RRP,price_estimate") and len(lines) == 4

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from ...training.book import Book
 from ...training.columns import to_book
 from ...training.errors import BookPricerError, InputError
-from ...training.estimate import CLOSE, DEFAULT_COVERAGE, Flag, PriceEstimate
+from ...training.estimate import CLOSE, DEFAULT_COVERAGE, PriceEstimate
 from .charts import distribution_chart
-from .words import money, money_range, plain, sentence
+from .words import FLAG_LABELS, money, money_range, plain, sentence
 
 if TYPE_CHECKING:
     from ...chains.pricing import PricingChain
@@ -55,13 +55,6 @@ _EMPTY: dict[str, Any] = {
     **dict.fromkeys(EXAMPLE, ""), "format": UNKNOWN, "condition": UNKNOWN, "pages": None, "year": None
 }  # fmt: skip
 
-_FLAG_LABELS: dict[Flag, str] = {
-    "disagreement": "Methods disagree",
-    "wide_interval": "Wide interval",
-    "out_of_range": "Beyond the model's range",
-    "little_text": "Little text",
-    "currency_mismatch": "Other currency",
-}
 _DEMONSTRATION = "demonstration model"
 
 
@@ -241,7 +234,7 @@ def _headline(book: Book, estimate: PriceEstimate) -> None:
     if estimate.flags:
         with st.container(horizontal=True):
             for flag in estimate.flags:
-                st.badge(_FLAG_LABELS[flag], icon=":material/flag:", color="orange")
+                st.badge(FLAG_LABELS[flag], icon=":material/flag:", color="orange")
     for warning in estimate.warnings:
         st.caption(plain(warning))
 

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import re
 
+from ...training.estimate import Flag
 from ...training.money import currency_sign
 from ...training.money import format_money as money
 from ...training.money import format_range as money_range
 
-__all__ = ["axis_labels", "axis_title", "money", "money_range", "plain", "sentence"]
+__all__ = ["FLAG_LABELS", "axis_labels", "axis_title", "money", "money_range", "plain", "sentence"]
 
+FLAG_LABELS: dict[Flag, str] = {
+    "disagreement": "Methods disagree",
+    "wide_interval": "Wide interval",
+    "out_of_range": "Beyond the model's range",
+    "little_text": "Little text",
+    "currency_mismatch": "Other currency",
+}
 _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
 # Emoji codes, icons and bare addresses are recognised in escaped text too, unless something invisible parts them.
 _SHORTHAND = re.compile(r"(:|@|\bwww)", re.IGNORECASE)
