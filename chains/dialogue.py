@@ -463,7 +463,7 @@ def _priced(
     if _DEMONSTRATION in estimate["model"] and not memory.demonstration_said:
         text += (
             "\n\nThis is the demonstration model: it learnt from invented books, and shows how pricing works, not what "
-            "your book is worth. Tune it to your own sales with `bookpricer train`."
+            "your book is worth. Tune it to your own sales with “bookpricer train”."
         )
     return text
 
@@ -600,7 +600,7 @@ def _compare(memory: Memory) -> str:
 
 def _missing(what: str) -> str:
     return (
-        f"This model holds no {what.removeprefix('the ')}: its folder lacks them. `bookpricer train` on your own "
+        f"This model holds no {what.removeprefix('the ')}: its folder lacks them. “bookpricer train” on your own "
         "priced books makes them."
     )
 
@@ -609,7 +609,7 @@ def _available(tools: frozenset[str]) -> str:
     missing = [
         what for name, what in ((CROSS_CHECK, "cross-check"), (FIND_COMPARABLES, "comparables")) if name not in tools
     ]
-    return f"This model has no {' and no '.join(missing)}; `bookpricer train` makes them." if missing else ""
+    return f"This model has no {' and no '.join(missing)}; “bookpricer train” makes them." if missing else ""
 
 
 def _kind(message: ToolMessage) -> str | None:
