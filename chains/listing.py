@@ -79,6 +79,11 @@ _LEADING = re.compile(
 )
 _TITLE_LIMIT = 200
 _LISTING_WORDS = 40
+_ASKS = re.compile(
+    r"\b(?:how much|worth|costs?|pric(?:e[sd]?|ing)|valu(?:e[sd]?|ation)|estimate|appraise|evaluate|quote|"
+    r"sell(?:ing)?|i (?:have|own|found|bought|inherited))\b",
+    re.IGNORECASE,
+)
 _PRONOUN = re.compile(
     r"^(?:it|this|that|these|they|them|this one|that one|the book|this book|my book|one|the other)?$", re.I
 )
@@ -186,8 +191,7 @@ def changed_facts(text: str) -> dict[str, Any]:
 
 def asks_for_price(text: str) -> bool:
     """Whether a sentence asks what something costs, or offers a book for it."""
-    match = _FRAME_START.match(text.strip())
-    return bool(match and match.end()) or bool(re.search(r"\b(?:worth|cost|costs|price of|value of)\b", text, re.I))
+    return _ASKS.search(text) is not None
 
 
 def names_book(text: str) -> bool:

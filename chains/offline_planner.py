@@ -31,6 +31,8 @@ class OfflinePlanner(BaseChatModel):
         True
     """
 
+    model_name: str = "offline-planner"
+
     @property
     def _llm_type(self) -> str:
         return "bookpricer-offline-planner"

@@ -41,6 +41,7 @@ _FOLDS = 5
 MIN_FIT_BOOKS = 200
 _EDGES = np.arange(PRICES + 1) - 0.5
 _LEAST_SCALE = 0.05
+_UNKNOWN = -9.0
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,8 @@ class Blend:
             ]
         )
         # Rounded: the order of a sum in a batch must not tip a split.
-        return mean, np.round(matrix, 4)
+        # A number of its own says "not known": the trees' binning fails on a column without any number.
+        return mean, np.nan_to_num(np.round(matrix, 4), nan=_UNKNOWN)
 
 
 def fit_blend(

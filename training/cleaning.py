@@ -26,6 +26,13 @@ _TITLES = ("title", "subtitle")
 MAX_FIELD_CHARACTERS = 20_000
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,300}>|<!--.{0,2000}?-->", re.DOTALL)
+# The marks of chat and language models (<|eot_id|>): a tokenizer would read one as itself, not as text. And characters
+# that show nothing, which can hide words from a reader; joiners stay, which Persian and Indian scripts need.
+_MODEL_MARK = re.compile(r"<\|[^<>|\n]{0,60}\|>")
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\U000e0000-\U000e0fff]"
+)
 # Colons of every width: a line of the prompt's template ends its name with one, so no text of a book can form it.
 _SPECIAL = re.compile(r"[:：﹕︓∶꞉\[\]\"“”„{}【】]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _PRODUCT_CODE = re.compile(r"[(\[]?[^\s.,;!?)\]]{7,}(?:[.,;!?)\]]\S*)?")
@@ -61,10 +68,11 @@ def _mend(text: str, rules: Counter[str], title: bool = False) -> str:
     if "&" in text:
         text = html.unescape(text)
     if "<" in text:
-        text = _TAG.sub(" ", text)
+        text = _MODEL_MARK.sub(" ", _TAG.sub(" ", text))
     if text is not source and text != source:
         rules["HTML"] += 1
     if not text.isascii():
+        text = _HIDDEN.sub("", text)
         if _DOUBTFUL.search(text):
             straight = text.translate(_STRAIGHT)
             text = ftfy.fix_text(text)

@@ -75,3 +75,21 @@ def test_saved_and_loaded_it_answers_the_same_from_mapped_memory(index, tmp_path
 def test_refuses_another_number_of_prices(prices):
     with pytest.raises(InputError, match="one price a book"):
         NeighbourIndex().fit([Book(title="Emma")], prices)
+
+
+def test_many_books_are_searched_by_cluster_and_found_all_the_same(tmp_path, monkeypatch):
+    from bookpricer.training import neighbours
+
+    books, prices = make_books(3000), np.arange(3000) + 1.0
+    exact = NeighbourIndex().fit(books, prices)
+    monkeypatch.setattr(neighbours, "EXACT_BOOKS", 1000)
+    clustered = NeighbourIndex().fit(books, prices)
+    clustered.save(tmp_path)
+    loaded = NeighbourIndex.load(tmp_path)
+    queries = books[::100]
+    wanted, found = exact.query(queries, 5), loaded.query(queries, 5)
+    assert (found.indices[:, 0] == wanted.indices[:, 0]).mean() > 0.9
+    np.testing.assert_allclose(found.similarities[:, 0], 1, atol=1e-3)
+    np.testing.assert_array_equal(found.prices, loaded.prices[found.indices])
+    own = loaded.query_own(3)
+    assert own.indices.shape == (3000, 3) and not (own.indices == np.arange(3000)[:, None]).any()

@@ -52,7 +52,7 @@ def test_a_conversation_with_card_steps_and_memory(open_page):
     assert metrics["Price"].startswith("$") and "–" in metrics["80% interval"]
     assert [status.label for status in app.status] == ["Cross-checked the price"]
     assert "80 of 100 such books cost between" in words(app) and "Comparable books" in words(app)
-    assert [frame.value.columns[0] for frame in app.dataframe] == ["Comparable book"]
+    assert ["Comparable book" in frame.value.columns for frame in app.dataframe] == [True]
     say(app, "and as a hardcover?")
     assert len([metric for metric in app.metric if metric.label == "Price"]) == 2
     assert len(app.chat_message) == 4

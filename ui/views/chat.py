@@ -184,8 +184,8 @@ def _comparables(rows: list[dict[str, Any]], currency: str) -> None:
     st.dataframe(
         pd.DataFrame(
             {
-                "Comparable book": [row["title"] for row in rows],
                 "Price": [money(row["price"], currency) for row in rows],
+                "Comparable book": [row["title"] for row in rows],
                 "Similarity": [row["similarity"] for row in rows],
             }
         ),
