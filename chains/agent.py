@@ -104,18 +104,18 @@ def pricing_agent(
     if tools is None:
         tools = pricing_tools(chain if chain is not None else PricingChain.from_pretrained(), catalog=catalog)
     model = make_chat_model(chat_model)
+    rules: list[AgentMiddleware[Any, Any, Any]] = [
+        ModelCallLimitMiddleware(run_limit=MOST_MODEL_CALLS),
+        ToolCallLimitMiddleware(run_limit=MOST_TOOL_CALLS),
+        ToolRetryMiddleware(max_retries=_RETRIES, initial_delay=0.2, on_failure=_failure),
+        PriceGuard(),
+        BookTextIsData(),
+    ]
     return create_agent(
         model.model_copy(update={"tags": [*(model.tags or []), _NO_STREAM]}),
         list(tools),
         system_prompt=system_prompt,
-        middleware=[
-            ModelCallLimitMiddleware(run_limit=MOST_MODEL_CALLS),
-            ToolCallLimitMiddleware(run_limit=MOST_TOOL_CALLS),
-            ToolRetryMiddleware(max_retries=_RETRIES, initial_delay=0.2, on_failure=_failure),
-            PriceGuard(),
-            BookTextIsData(),
-            *middleware,
-        ],
+        middleware=[*rules, *middleware],
         checkpointer=checkpointer,
         name=name,
     )

@@ -146,7 +146,8 @@ class Memory:
         found = [estimate for other, estimate in self.estimates if other == book]
         checked = [estimate for estimate in found if estimate["method"] == "cross_check"]
         usual = [estimate for estimate in found if estimate["method"] not in _baseline_names(found)]
-        return (checked or usual or [None])[-1]
+        best = checked or usual
+        return best[-1] if best else None
 
 
 def next_message(messages: Sequence[BaseMessage], tools: Sequence[str]) -> AIMessage:
@@ -211,10 +212,10 @@ def understand(text: str, memory: Memory) -> Intent:
     if _COMPARE.search(words):
         return Intent("compare")
     if (target := _returned_to(words, memory)) is not None:
-        return _about(words, target, amounts, Intent("return", target))
+        return _about(words, target, amounts) or Intent("return", target)
     if (method := _method(words)) and (_METHOD.search(words) or len(words.split()) <= 3):
         return Intent("method", current, method=method)
-    about = _about(words, current, amounts, None)
+    about = _about(words, current, amounts)
     if about is not None:
         return about
     changes = {name: value for name, value in changed_facts(words).items() if current.get(name) != value}
@@ -227,7 +228,7 @@ def understand(text: str, memory: Memory) -> Intent:
     return _new_book(words, asked if new_title else {}, amounts)
 
 
-def _about(words: str, book: dict[str, Any], amounts: Sequence[Any], otherwise: Intent | None) -> Intent | None:
+def _about(words: str, book: dict[str, Any], amounts: Sequence[Any]) -> Intent | None:
     """A question about a book that is known: comparables, why, fair, how sure."""
     if _COMPARABLES.search(words):
         match = _K.search(words)
@@ -241,7 +242,7 @@ def _about(words: str, book: dict[str, Any], amounts: Sequence[Any], otherwise: 
         return Intent("why", book)
     if _SURE.search(words):
         return Intent("sure", book)
-    return otherwise
+    return None
 
 
 def _new_book(words: str, book: dict[str, Any], amounts: Sequence[Any]) -> Intent:

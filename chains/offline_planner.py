@@ -61,7 +61,7 @@ class OfflinePlanner(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         message = next_message(messages, _names(kwargs))
         for piece in re.findall(r"\s*\S+\s*", message.text):
-            chunk = ChatGenerationChunk(message=AIMessageChunk(piece))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
             if run_manager:
                 run_manager.on_llm_new_token(piece, chunk=chunk)
             yield chunk
@@ -71,7 +71,7 @@ class OfflinePlanner(BaseChatModel):
             )
             for i, call in enumerate(message.tool_calls)
         ]
-        yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=calls, chunk_position="last"))
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls, chunk_position="last"))
 
 
 def _names(kwargs: dict[str, Any]) -> list[str]:

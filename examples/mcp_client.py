@@ -13,7 +13,8 @@ async def main() -> None:
         await session.initialize()
         print([tool.name for tool in (await session.list_tools()).tools])
         result = await session.call_tool("cross_check_price", {"title": "A History of Rome", "format": "Hardcover"})
-        print(result.structuredContent["estimate"]["price"])
+        estimate = (result.structuredContent or {})["estimate"]
+        print(estimate["price"], estimate["currency"])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ tools in its place, such as `"openai:gpt-…"`.
 
 from langchain.agents import create_agent
 from langchain.tools import tool
+from langchain_core.messages import HumanMessage
 
 from bookpricer import PricingChain, pricing_tools
 from bookpricer.chains.offline_planner import OfflinePlanner
@@ -20,5 +21,6 @@ def stock(title: str) -> int:
 agent = create_agent(OfflinePlanner(), [stock, *pricing_tools(PricingChain.from_pretrained("embedded"))])
 
 if __name__ == "__main__":
-    answer = agent.invoke({"messages": "How much is a used 300-page hardcover on Roman history?"})
+    question = HumanMessage("How much is a used 300-page hardcover on Roman history?")
+    answer = agent.invoke({"messages": [question]})
     print(answer["messages"][-1].text)

@@ -107,13 +107,16 @@ class Blend:
         target = np.log(units) - mean
         # How far off the blend is shows on books that it was not fitted on.
         folds = _folds(opinions.books)
+        # A step of the logarithm is worth as many dollars as the book is: so the error in dollars is what is least.
+        weights = np.exp(mean)
         corrections = np.zeros(len(units))
         for fold in range(_FOLDS):
             held = folds == fold
-            corrections[held] = _boosting("absolute_error").fit(matrix[~held], target[~held]).predict(matrix[held])
+            others = _boosting("absolute_error").fit(matrix[~held], target[~held], sample_weight=weights[~held])
+            corrections[held] = others.predict(matrix[held])
         residuals = target - corrections
         with one_thread(len(units)):
-            self._centre = _boosting("absolute_error").fit(matrix, target)
+            self._centre = _boosting("absolute_error").fit(matrix, target, sample_weight=weights)
             # Fewer rounds: a spread is rough anyway, and must not learn single books.
             self._scale = _boosting("squared_error", 60, 40).fit(matrix, np.log(np.abs(residuals) + 0.02))
         shape = residuals / self._spread_of(matrix)
