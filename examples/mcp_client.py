@@ -1,6 +1,7 @@
 """Another program that prices a book through the MCP server, which it starts itself."""
 
 import asyncio
+import os
 import sys
 
 from mcp import ClientSession, StdioServerParameters
@@ -8,7 +9,9 @@ from mcp.client.stdio import stdio_client
 
 
 async def main() -> None:
-    server = StdioServerParameters(command=sys.executable, args=["-m", "bookpricer.ui", "serve", "--mcp"])
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "bookpricer.ui", "serve", "--mcp"], env=dict(os.environ)
+    )
     async with stdio_client(server) as (reading, writing), ClientSession(reading, writing) as session:
         await session.initialize()
         print([tool.name for tool in (await session.list_tools()).tools])

@@ -106,7 +106,7 @@ def is_local(url: str, address: str) -> bool:
 def test_a_described_book_gets_price_chart_and_comparison(page: "playwright_api.Page") -> None:
     page.get_by_label("Title", exact=True).fill("The Salt Road <b>x</b> $1$ **y**")
     page.get_by_label("Description").fill("An illustrated history of the caravans that carried salt across the desert.")
-    page.get_by_label("Pages").fill("320")
+    page.get_by_role("spinbutton", name="Pages").fill("320")
     page.get_by_role("button", name="Price this book").first.click()
     page.get_by_test_id("stMetric").get_by_text("Price", exact=True).wait_for()
     assert page.get_by_test_id("stMetricValue").first.inner_text().startswith("$")
