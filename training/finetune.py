@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .baselines import BASELINES
-from .blend import BLENDED, MIN_FIT_BOOKS, NEIGHBOURS, Opinions, fit_blend
+from .blend import BLENDED, MIN_FIT_BOOKS
 from .calibration import MIN_BOOKS, Calibration
-from .comparables import Comparables
+from .companions import fit_companions
 from .dataset import SplitBooks, prompt_rows
 from .errors import InputError
 from .evidence import Evidence, training_lines
@@ -347,31 +347,21 @@ def _finish(
     pricer = load_pricer(run.folder.path, device=device)
     say(f"calibrating on {len(books):,} books")
     distributions = book_distributions(pricer, books)
-    units = [priced.units for priced in books]
-    Calibration.fit(distributions, units).save(run.folder.calibration)
+    Calibration.fit(distributions, [priced.units for priced in books]).save(run.folder.calibration)
     if not every:
         return
     say("indexing the comparable books and fitting the cross-check's blend")
-    comparables = Comparables.fit(data.splits["train"])
-    comparables.save(run.folder.comparables)
-    if len(data.splits["train"]) < MIN_FIT_BOOKS:
-        say(f"no cross-check: {len(data.splits['train'])} training books, {MIN_FIT_BOOKS} needed")
-        return
     estimates = _read_estimates(run)
-    fitted = {name: BASELINES[name].load(run.folder.baselines / name) for name in estimates}
-    asked = [priced.book for priced in books]
-    fit_blend(
-        Opinions([priced.book for priced in data.splits["train"]], estimates, comparables.index.query_own(NEIGHBOURS)),
-        [priced.units for priced in data.splits["train"]],
-        Opinions(
-            asked,
-            {name: baseline.predict(asked) for name, baseline in fitted.items()},
-            comparables.index.query(asked, NEIGHBOURS),
-            distributions,
-        ),
-        units,
-        run.folder.blend,
+    blended = fit_companions(
+        run.folder,
+        data.splits["train"],
+        books,
+        baselines={name: BASELINES[name].load(run.folder.baselines / name) for name in estimates},
+        estimates=estimates,
+        distributions=distributions,
     )
+    if not blended:
+        say(f"no cross-check: {len(data.splits['train'])} training books, {MIN_FIT_BOOKS} needed")
 
 
 def build_trainer(

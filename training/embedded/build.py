@@ -17,10 +17,9 @@ import numpy as np
 
 from ..baselines import BASELINES
 from ..baselines.out_of_fold import out_of_fold
-from ..blend import NEIGHBOURS, Opinions, fit_blend
 from ..cleaning import book_content
 from ..columns import to_book
-from ..comparables import Comparables
+from ..companions import fit_companions
 from ..dataset import PricedBook, SplitBooks, split_books
 from ..distribution import PRICES
 from ..evaluation import Measures, interval_errors, price_errors
@@ -104,21 +103,10 @@ def build_companions(
     fitted = {name: kind().fit(books, prices) for name, kind in kinds.items()}
     for name, baseline in fitted.items():
         baseline.save(folder.baselines / name)
-    comparables = Comparables.fit(train, components=COMPONENTS)
-    comparables.save(folder.comparables)
-    held = [priced.book for priced in calibration]
-    fit_blend(
-        Opinions(books, estimates, comparables.index.query_own(NEIGHBOURS)),
-        prices,
-        Opinions(
-            held,
-            {name: baseline.predict(held) for name, baseline in fitted.items()},
-            comparables.index.query(held, NEIGHBOURS),
-            book_distributions(load_pricer(pricer, device=device), calibration),
-        ),
-        [priced.units for priced in calibration],
-        folder.blend,
-    )
+    fit_companions(
+        folder, train, calibration, baselines=fitted, estimates=estimates,
+        distributions=book_distributions(load_pricer(pricer, device=device), calibration), components=COMPONENTS,
+    )  # fmt: skip
 
 
 def synthetic_splits(records: int) -> dict[str, list[PricedBook]]:
