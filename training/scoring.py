@@ -5,7 +5,10 @@ Knows models and tokenizers by their `transformers` interface; knows nothing abo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import logging
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,13 +16,16 @@ import numpy as np
 import torch
 
 from .distribution import PRICES, PriceDistribution
+from .errors import InputError
+from .last_states import LastStates, can_read
 from .price_tokens import PriceTrie
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 # Tokens in one forward pass. On a CPU more only costs memory; a GPU wants more to be busy.
-_BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -32,16 +38,19 @@ class PriceScorer:
     Args:
         model: a causal language model of transformers.
         tokenizer: its tokenizer.
-        batch_tokens: tokens in one forward pass; by the device where None.
+        batch_tokens: tokens in one forward pass; by the device where None. Halved when the memory does not suffice.
+        bf16: multiply in bfloat16 in the layers of a Llama in float32: faster where `bf16_helps`, and within cents.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     batch_tokens: int | None = None
+    bf16: bool = False
     trie: PriceTrie = field(init=False)
 
     def __post_init__(self) -> None:
         self.trie = PriceTrie.from_tokenizer(self.tokenizer)
+        self._last_states = LastStates(self.model, self.bf16) if can_read(self.model) else None
         if self.batch_tokens is None:
             self.batch_tokens = _BATCH_TOKENS.get(self.model.device.type, _BATCH_TOKENS["cpu"])
 
@@ -53,6 +62,9 @@ class PriceScorer:
         Args:
             prompts: texts that end where the price begins.
             progress: called with the number of prompts done since the last call.
+
+        Raises:
+            InputError: a prompt that the device's memory does not suffice for.
         """
         if not prompts:
             return []
@@ -61,37 +73,62 @@ class PriceScorer:
         training = self.model.training
         self.model.eval()
         try:
-            for batch in self._batches([len(row) for row in ids]):
-                results[batch] = self._score([ids[index] for index in batch])
-                if progress:
-                    progress(len(batch))
+            self._score_all(ids, results, progress)
         finally:
             self.model.train(training)
         return [PriceDistribution.from_log_probabilities(row) for row in results]
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Indices by falling length, so that the first batch shows the most memory ever needed, in token budgets."""
-        assert self.batch_tokens is not None
-        order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    @torch.inference_mode()
+    def _score_all(
+        self, ids: list[list[int]], results: np.ndarray, progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Fill `results` by falling length, so that the first batch shows the most memory ever needed."""
+        shared, beginning = self._read_beginning(ids)
+        order = sorted(range(len(ids)), key=lambda index: -len(ids[index]))
+        score = self._score_single if self.trie.single_token else self._score_trie
         start = 0
         while start < len(order):
-            size = max(1, self.batch_tokens // max(1, lengths[order[start]]))
-            yield order[start : start + size]
+            assert self.batch_tokens is not None
+            size = max(1, self.batch_tokens // len(ids[order[start]]))
+            batch = order[start : start + size]
+            try:
+                results[batch] = score([ids[index][shared:] for index in batch], beginning)
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise InputError(
+                        f"the memory of {self.model.device} does not suffice to price one book; use --device cpu, or a "
+                        "smaller model"
+                    ) from error
+                self.batch_tokens = len(ids[order[start]]) * (len(batch) // 2)
+                _log.info("out of memory: going on with %d tokens a batch", self.batch_tokens)
+                continue
             start += size
+            if progress:
+                progress(len(batch))
 
-    @torch.inference_mode()
-    def _score(self, rows: list[list[int]]) -> np.ndarray:
-        """Unnormalised log-probabilities of the prices, shape (len(rows), 1000), float64."""
-        return self._score_single(rows) if self.trie.single_token else self._score_trie(rows)
+    def _read_beginning(self, ids: list[list[int]]) -> tuple[int, DynamicCache | None]:
+        """How many tokens all rows begin with (leaving each its last), and their keys and values, computed once."""
+        shared = min(len(os.path.commonprefix([min(ids), max(ids)])), min(map(len, ids)) - 1)
+        if len(ids) == 1 or shared < 1:
+            return 0, None
+        tokens = torch.tensor([ids[0][:shared]], device=self.model.device)
+        return shared, self.model.get_decoder()(input_ids=tokens, use_cache=True).past_key_values
 
-    def _score_single(self, rows: list[list[int]]) -> np.ndarray:
-        """One pass: padding on the right needs no mask, since a causal model reads nothing after the last token."""
+    def _score_single(self, rows: list[list[int]], beginning: DynamicCache | None) -> np.ndarray:
+        """Unnormalised log-probabilities, shape (len(rows), 1000), in one pass.
+
+        Padding on the right needs no mask, since a causal model reads nothing after the last token.
+        """
         device = self.model.device
         last = torch.tensor([len(row) - 1 for row in rows], device=device)
         width = int(last.max()) + 1
         padded = torch.tensor([row + [self.trie.stop] * (width - len(row)) for row in rows], device=device)
-        hidden = self.model.get_decoder()(input_ids=padded, use_cache=False).last_hidden_state
-        hidden = hidden[torch.arange(len(rows), device=device), last]
+        if self._last_states:
+            hidden = self._last_states(padded, last, beginning)
+        else:
+            cache = _repeat(beginning, len(rows))
+            decoded = self.model.get_decoder()(input_ids=padded, past_key_values=cache, use_cache=cache is not None)
+            hidden = decoded.last_hidden_state[torch.arange(len(rows), device=device), last]
         head = self.model.get_output_embeddings()
         tokens = torch.tensor([sequence[0] for sequence in self.trie.sequences], device=device)
         logits = torch.nn.functional.linear(hidden, head.weight[tokens])
@@ -99,21 +136,27 @@ class PriceScorer:
             logits = logits + head.bias[tokens]
         return logits.double().cpu().numpy()
 
-    def _score_trie(self, rows: list[list[int]]) -> np.ndarray:
-        """Two passes: the prompts, then all proper prefixes at once on the cached prompts, each seeing its own parents.
+    def _score_trie(self, rows: list[list[int]], beginning: DynamicCache | None) -> np.ndarray:
+        """As `_score_single`, in two: the prompts, then all proper prefixes at once on the cached prompts.
 
         The second pass is a tree in one sequence: a four-dimensional mask lets every node see its prompt and ancestors.
         """
         device = self.model.device
+        shared = beginning.get_seq_length() if beginning else 0
         width = max(map(len, rows))
         pads = [width - len(row) for row in rows]
         padded = torch.tensor(
             [[self.trie.stop] * pad + row for pad, row in zip(pads, rows, strict=True)], device=device
         )
-        real = torch.tensor([[0] * pad + [1] * (width - pad) for pad in pads], device=device)
+        real = torch.tensor([[1] * shared + [0] * pad + [1] * (width - pad) for pad in pads], device=device)
         positions = (real.cumsum(1) - 1).clamp(min=0)
         first = self.model(
-            input_ids=padded, attention_mask=real, position_ids=positions, use_cache=True, logits_to_keep=1
+            input_ids=padded,
+            attention_mask=real,
+            position_ids=positions[:, shared:],
+            past_key_values=_repeat(beginning, len(rows)),
+            use_cache=True,
+            logits_to_keep=1,
         )
         prefixes = self.trie.prefixes
         number = {prefix: index for index, prefix in enumerate(prefixes)}
@@ -145,3 +188,12 @@ class PriceScorer:
             if sequence in number:
                 result[:, price] += logits[:, number[sequence] + 1, self.trie.stop]
         return result
+
+
+def _repeat(beginning: DynamicCache | None, rows: int) -> DynamicCache | None:
+    """A copy of the cache for each row, which the pass to come may add to."""
+    if beginning is None:
+        return None
+    cache = copy.deepcopy(beginning)
+    cache.batch_repeat_interleave(rows)
+    return cache
