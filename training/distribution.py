@@ -26,12 +26,14 @@ class PriceDistribution:
 
     Args:
         probabilities: shape (1000,), not negative; scaled to sum to 1.
+        untold: share of the probability that its source did not tell, and that is spread over prices by assumption.
 
     Raises:
         ValueError: another shape, a negative or non-finite number, or a sum of zero.
     """
 
     probabilities: NDArray[np.float64]
+    untold: float = 0.0
 
     def __post_init__(self) -> None:
         values = np.array(self.probabilities, dtype=np.float64)
@@ -55,7 +57,10 @@ class PriceDistribution:
         cls, distributions: Sequence[PriceDistribution], weights: Sequence[float] | None = None
     ) -> PriceDistribution:
         """The weighted mixture (linear opinion pool) of several distributions."""
-        return cls(np.average([d.probabilities for d in distributions], axis=0, weights=weights))
+        return cls(
+            np.average([d.probabilities for d in distributions], axis=0, weights=weights),
+            untold=float(np.average([d.untold for d in distributions], weights=weights)),
+        )
 
     @cached_property
     def _cumulative(self) -> NDArray[np.float64]:
