@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,9 +17,11 @@ from langchain_core.runnables import Runnable
 from pydantic import ValidationError
 
 from ..training.book import Book
+from ..training.calibration import Calibration
 from ..training.columns import to_book
 from ..training.errors import InputError
 from ..training.estimate import PriceEstimate
+from ..training.server import ServerError
 from ..training.sources import Catalog, Row, open_catalog, row_mapping
 
 PRICED, REJECTED = "priced", "rejected"
@@ -43,6 +45,8 @@ def price_catalog(
     out: str | Path,
     *,
     overwrite: bool = False,
+    quantiles: Sequence[float] = (),
+    calibration: Calibration | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> CatalogReport:
     """Price every row of `source` into `out`, keeping its columns and adding `OUTPUT_COLUMNS`.
@@ -54,14 +58,18 @@ def price_catalog(
         source: CSV or JSON lines.
         out: CSV (`.csv`, `.tsv`) or JSON lines (`.jsonl`).
         overwrite: replace an `out` that exists.
+        quantiles: levels between 0 and 1, each a column more: `price_q10` for 0.1; empty without a distribution.
+        calibration: corrects the quantiles, so that the level is the share of books under them.
         progress: called with the number of rows done since the last call.
 
     Raises:
         InputError: a source that cannot be read, or an `out` that exists, cannot be written or has no known format.
+        ServerError: the server that runs the model is away.
     """
     catalog = open_catalog(source)
     report = CatalogReport()
-    with _writer(Path(out), catalog, overwrite) as write:
+    levels = {quantile_column(level): level for level in quantiles}
+    with _writer(Path(out), catalog, overwrite, (*OUTPUT_COLUMNS, *levels)) as write:
         rows = catalog.rows()
         while chunk := list(islice(rows, _CHUNK)):
             for row, result in zip(chunk, _price_rows(chain, catalog, chunk), strict=True):
@@ -70,10 +78,34 @@ def price_catalog(
                     report.priced += 1
                 else:
                     report.rejections.append((row.number, result))
-                write({**row.values, **_output(result)})
+                write({**row.values, **_output(result), **_quantiles(result, levels, calibration)})
             if progress:
                 progress(len(chunk))
     return report
+
+
+def quantile_column(level: float) -> str:
+    """The name of a quantile's column: `price_q10`, `price_q97.5`.
+
+    Raises:
+        InputError: a level that is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"a quantile lies between 0 and 1, not at {level:g}")
+    return f"price_q{100 * level:g}"
+
+
+def _quantiles(
+    result: PriceEstimate | str, levels: Mapping[str, float], calibration: Calibration | None
+) -> dict[str, float | None]:
+    if isinstance(result, str) or result.distribution is None:
+        return dict.fromkeys(levels)
+    distribution = result.distribution
+    units = {
+        name: calibration.quantile(distribution, level) if calibration else float(distribution.quantile(level))
+        for name, level in levels.items()
+    }
+    return {name: round(value * result.unit, 2) for name, value in units.items()}
 
 
 def _price_rows(
@@ -86,6 +118,8 @@ def _price_rows(
         result = next(results) if isinstance(book, Book) else book
         if isinstance(result, BaseException) and not isinstance(result, Exception):
             raise result  # LangChain's batch hands an interruption on as a result
+        if isinstance(result, ServerError):
+            raise result  # not this row's fault: the next would wait in vain as well
         yield str(result) if isinstance(result, Exception) else result
 
 
@@ -114,8 +148,10 @@ def _output(result: PriceEstimate | str) -> dict[str, Any]:
 
 
 @contextmanager
-def _writer(out: Path, catalog: Catalog, overwrite: bool) -> Iterator[Callable[[dict[str, Any]], object]]:
-    """Writes rows to a file beside `out`, which takes its name when all of them are there.
+def _writer(
+    out: Path, catalog: Catalog, overwrite: bool, added: Sequence[str]
+) -> Iterator[Callable[[dict[str, Any]], object]]:
+    """Writes rows, with the columns `added`, to a file beside `out`, which takes its name when all of them are there.
 
     Raises:
         InputError: as `price_catalog`.
@@ -139,9 +175,9 @@ def _writer(out: Path, catalog: Catalog, overwrite: bool) -> Iterator[Callable[[
             if suffix == ".jsonl":
                 yield lambda values: stream.write(json.dumps(values, ensure_ascii=False) + "\n")
             else:
-                columns = [name for name in _input_columns(catalog) if name not in OUTPUT_COLUMNS]
+                columns = [name for name in _input_columns(catalog) if name not in added]
                 writer = csv.DictWriter(
-                    stream, [*columns, *OUTPUT_COLUMNS], delimiter="\t" if suffix == ".tsv" else ",",
+                    stream, [*columns, *added], delimiter="\t" if suffix == ".tsv" else ",",
                     extrasaction="ignore",
                 )  # fmt: skip
                 writer.writeheader()

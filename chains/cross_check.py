@@ -124,6 +124,8 @@ class CrossCheck:
                 if flag in kept:
                     flags.append(flag)
                     warnings.append(warning)
+            # A warning without a flag stands after those with one.
+            warnings += own.warnings[len(own.flags) :]
             results.append(
                 checked.model_copy(
                     update={

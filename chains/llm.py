@@ -1,20 +1,29 @@
-"""The pricing model as a LangChain LLM. Knows loaded pricers and prompts; knows nothing about books."""
+"""Pricing models as LangChain LLMs: the local one, and any backend. Knows prompts; knows nothing about books."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseLLM
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_huggingface import HuggingFacePipeline
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, InstanceOf, PrivateAttr
 
 from ..training.distribution import PriceDistribution
+from ..training.errors import InputError
 from ..training.loading import Pricer, load_pricer
 from ..training.prompt import is_prompt
-from ..training.scoring import PriceScorer
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Whatever reads price distributions: a local model, a remote server."""
+
+    def price_distributions(self, prompts: Sequence[str]) -> list[PriceDistribution]:
+        """The price distribution after each standardized prompt."""
 
 
 class PricingLLM(HuggingFacePipeline):
@@ -33,7 +42,6 @@ class PricingLLM(HuggingFacePipeline):
     """
 
     _pricer: Pricer = PrivateAttr()
-    _scorer: PriceScorer = PrivateAttr()
 
     @classmethod
     def from_pretrained(
@@ -57,7 +65,6 @@ class PricingLLM(HuggingFacePipeline):
         kwargs.setdefault("pipeline_kwargs", {"max_new_tokens": 8, "do_sample": False})
         llm = cls(pipeline=generate, model_id=pricer.name, **kwargs)
         llm._pricer = pricer
-        llm._scorer = PriceScorer(pricer.model, pricer.tokenizer)
         return llm
 
     @property
@@ -69,7 +76,7 @@ class PricingLLM(HuggingFacePipeline):
         self, prompts: Sequence[str], progress: Callable[[int], None] | None = None
     ) -> list[PriceDistribution]:
         """The price distribution after each standardized prompt, scored together in length-sorted batches."""
-        return self._scorer.price_distributions(prompts, progress)
+        return self._pricer.scorer.price_distributions(prompts, progress)
 
     @property
     def _llm_type(self) -> str:
@@ -122,7 +129,51 @@ class PricingLLM(HuggingFacePipeline):
         yield chunk
 
 
+class BackendLLM(BaseLLM):
+    """Any backend as a LangChain LLM, which answers standardized prompts as `PricingLLM` does, and no others.
+
+    Args:
+        backend: what reads price distributions.
+        name_in_cache: what LangChain's cache tells it from others by.
+
+    Example:
+        ```python
+        server = Server("http://localhost:8000/v1")
+        llm = BackendLLM(backend=RemoteScorer(server, tokenizer), name_in_cache=server.url)
+        ```
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    backend: InstanceOf[Backend]
+    name_in_cache: str
+
+    def price_distributions(self, prompts: Sequence[str]) -> list[PriceDistribution]:
+        """The backend's price distribution after each standardized prompt."""
+        return self.backend.price_distributions(prompts)
+
+    @property
+    def _llm_type(self) -> str:
+        return "bookpricer-backend"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        return {"backend": self.name_in_cache}
+
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        if not all(map(is_prompt, prompts)):
+            raise InputError("this backend only prices; give it the standardized prompt, such as PricingChain makes")
+        return LLMResult(generations=[[_generation(found)] for found in self.price_distributions(prompts)])
+
+
 def _generation(distribution: PriceDistribution) -> Generation:
-    return Generation(
-        text=f"{distribution.median:.0f}", generation_info={"distribution": distribution.probabilities.tolist()}
-    )
+    info: dict[str, Any] = {"distribution": distribution.probabilities.tolist()}
+    if distribution.untold:
+        info["untold"] = distribution.untold
+    return Generation(text=f"{distribution.median:.0f}", generation_info=info)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseLLM
 from langchain_core.messages import BaseMessage
@@ -23,12 +24,13 @@ from ..training.columns import to_book
 from ..training.distribution import PRICES, PriceDistribution
 from ..training.errors import InputError
 from ..training.estimate import CLOSE, DEFAULT_COVERAGE, Flag, PriceEstimate
-from ..training.loading import DEFAULT_CONTENT_TOKENS, Pricer, load_pricer, load_tokenizer
+from ..training.loading import DEFAULT_CONTENT_TOKENS, Pricer, describe_pricer, load_pricer, load_tokenizer
 from ..training.model_folder import EMBEDDED, find_base
 from ..training.money import parse_number
 from ..training.prompt import TAIL, CutContent, PromptBuilder, build_prompt
+from .backends import BackendLike, connect, model_name
 from .cross_check import Companions, CrossCheck
-from .llm import PricingLLM
+from .llm import Backend, PricingLLM
 
 BookInput = Book | Mapping[str, Any] | str
 
@@ -36,6 +38,8 @@ BookInput = Book | Mapping[str, Any] | str
 LITTLE_TEXT_TOKENS = 24
 # Without a calibration to tell what is usual: an interval of one and a half times the price is wide.
 _WIDE = 1.5
+# A server's silence about less than this moves no price.
+_MUCH_UNTOLD = 0.01
 _NUMBER = r"\d(?:[\d.,'’\u00a0\u202f]*\d)?"
 _DOLLARS = re.compile(rf"(?:US)?\$\s*({_NUMBER})|({_NUMBER})\s*(?:US\s*)?(?:dollars?|USD|bucks)\b", re.IGNORECASE)
 _ANY_NUMBER = re.compile(_NUMBER)
@@ -77,10 +81,37 @@ class PriceParser(BaseOutputParser[PriceEstimate]):
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> PriceEstimate:
         """The estimate of the first generation: by its distribution where it has one, else by its text."""
-        probabilities = (result[0].generation_info or {}).get("distribution")
-        if probabilities is None:
+        info = result[0].generation_info or {}
+        if "distribution" not in info:
             return self.parse(result[0].text)
-        return self.estimate(PriceDistribution(probabilities))
+        return self.estimate(PriceDistribution(info["distribution"], info.get("untold", 0.0)))
+
+    def parse_samples(self, texts: Sequence[str]) -> PriceEstimate:
+        """The estimate of several answers to one question: their median, and the interval that they span.
+
+        Raises:
+            OutputParserException: no price in any of them.
+        """
+        prices, failures = [], []
+        for text in texts:
+            try:
+                prices.append(self.parse(text).price)
+            except OutputParserException as failure:
+                failures.append(failure)
+        if not prices:
+            raise failures[0]
+        units = np.clip(np.floor(np.array(prices) / self.unit + 0.5), 0, PRICES - 1).astype(int)
+        distribution = PriceDistribution(np.bincount(units, minlength=PRICES))
+        # The calibration is of another model's distributions.
+        estimate = self.model_copy(update={"calibration": None}).estimate(distribution)
+        warnings = list(estimate.warnings)
+        if failures:
+            warnings.append(f"{len(failures)} of the model's {len(texts)} answers name no price.")
+        if len(set(prices)) == 1 and len(texts) > 1:
+            warnings.append("All answers are the same; a model with a temperature above 0 would show how sure it is.")
+        return estimate.model_copy(
+            update={"price": round(float(np.median(prices)), 2), "method": "text", "warnings": warnings}
+        )
 
     def estimate(self, distribution: PriceDistribution) -> PriceEstimate:
         """The estimate of a price distribution over units."""
@@ -98,6 +129,12 @@ class PriceParser(BaseOutputParser[PriceEstimate]):
             flags.append("out_of_range")
             warnings.append(
                 f"The price may be above {(PRICES - 1) * self.unit:,.0f} {self.currency}, the model's limit."
+            )
+        # Those above belong to the flags, one each; what follows has none.
+        if distribution.untold >= _MUCH_UNTOLD:
+            warnings.append(
+                f"The server names its likeliest tokens only: {distribution.untold:.0%} of the probability is spread "
+                "over prices near those by assumption. Let it return more log-probabilities."
             )
         return PriceEstimate(
             price=round(median * self.unit, 2),
@@ -127,6 +164,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
 
     Args:
         llm: a `PricingLLM`, or any other LangChain LLM or chat model, whose words are then read.
+        samples: how often to ask a model whose words are read; several give an interval.
         builder: makes the prompts; with the embedded model's tokenizer where None.
         parser: makes the estimates.
         cross_check: holds each estimate against baselines and comparables; without, the LLM alone prices.
@@ -143,6 +181,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
     llm: InstanceOf[Runnable]
     builder: InstanceOf[PromptBuilder] = Field(default_factory=lambda: _default_builder())
     parser: PriceParser = Field(default_factory=PriceParser)
+    samples: int = Field(1, ge=1)
     cross_check: InstanceOf[CrossCheck] | None = None
 
     @classmethod
@@ -154,22 +193,40 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         device: str | None = None,
         coverage: float = DEFAULT_COVERAGE,
         cross_check: bool = False,
+        backend: BackendLike | None = None,
+        samples: int = 1,
     ) -> PricingChain:
         """The chain of a model folder, a hub id or `embedded`.
 
         Args:
             coverage: share of books whose true price lies within `low` and `high`.
             cross_check: blend the model's estimates with those of the folder's baselines and comparables.
+            backend: what runs the model in the place of this process; see `connect`.
+            samples: how often to ask a backend whose words are read.
 
         Raises:
             InputError: no such model, one that cannot be used, or nothing in its folder to cross-check with.
         """
-        pricer = load_pricer(name, revision=revision, device=device)
-        return cls.from_pricer(pricer, coverage=coverage, cross_check=cross_check)
+        if backend is None:
+            pricer = load_pricer(name, revision=revision, device=device)
+            return cls.from_pricer(pricer, coverage=coverage, cross_check=cross_check)
+        pricer = describe_pricer(name, revision=revision)
+        llm = connect(backend, pricer)
+        chain = cls.from_pricer(pricer, llm=llm, coverage=coverage, cross_check=cross_check)
+        if _gives_distributions(llm):
+            return chain
+        # Another model's words: neither calibrated nor a demonstration.
+        parser = chain.parser.model_copy(update={"calibration": None, "model": model_name(llm)})
+        return chain.model_copy(update={"parser": parser, "samples": samples})
 
     @classmethod
     def from_pricer(
-        cls, pricer: Pricer, *, coverage: float = DEFAULT_COVERAGE, cross_check: bool = False
+        cls,
+        pricer: Pricer,
+        *,
+        llm: Runnable[Any, Any] | None = None,
+        coverage: float = DEFAULT_COVERAGE,
+        cross_check: bool = False,
     ) -> PricingChain:
         """The chain around a pricer that is loaded already.
 
@@ -178,7 +235,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         """
         config = pricer.config
         return cls(
-            llm=PricingLLM.from_pricer(pricer),
+            llm=llm or PricingLLM.from_pricer(pricer),
             builder=pricer.prompt_builder(),
             parser=PriceParser(
                 calibration=pricer.calibration,
@@ -189,6 +246,11 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
             ),
             cross_check=CrossCheck(Companions.load(pricer.path), pricer.name) if cross_check else None,
         )
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the intervals of its estimates are made with."""
+        return self.cross_check.blend.calibration if self.cross_check else self.parser.calibration
 
     # LangChain hands the configuration to a function that names it; its type hints know only other forms.
     def invoke(self, input: BookInput, config: RunnableConfig | None = None, **kwargs: Any) -> PriceEstimate:
@@ -247,7 +309,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         self, values: list[BookInput], config: list[RunnableConfig], **kwargs: Any
     ) -> list[PriceEstimate | Exception]:
         prepared = self._prepare(values)
-        prompts, configs = _good(prepared, config)
+        prompts, configs = _good(prepared, config, self._asked)
         answers: Sequence[Any] = []
         if prompts and isinstance(self.llm, BaseLLM):
             # Not `batch`, which hands on the text only: the distribution travels in the generation.
@@ -261,7 +323,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         self, values: list[BookInput], config: list[RunnableConfig], **kwargs: Any
     ) -> list[PriceEstimate | Exception]:
         prepared = await run_in_executor(None, self._prepare, values)
-        prompts, configs = _good(prepared, config)
+        prompts, configs = _good(prepared, config, self._asked)
         answers: Sequence[Any] = []
         if prompts and isinstance(self.llm, BaseLLM):
             callbacks = [child.get("callbacks") for child in configs]
@@ -269,6 +331,11 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         elif prompts:
             answers = await self.llm.abatch(prompts, configs, return_exceptions=True, **kwargs)
         return await run_in_executor(None, self._checked_against_others, values, self._finish(prepared, answers))
+
+    @property
+    def _asked(self) -> int:
+        """How often the LLM is asked about a book; once where its distribution says all."""
+        return 1 if _gives_distributions(self.llm) else self.samples
 
     def _checked_against_others(
         self, values: Sequence[BookInput], results: list[PriceEstimate | Exception]
@@ -310,12 +377,26 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
             if isinstance(content, InputError):
                 results.append(content)
                 continue
-            answer = next(remaining)
+            asked = [next(remaining) for _ in range(self._asked)]
             try:
-                results.append(_flag_little_text(self.parser.parse_result(_generations(answer)), content))
+                results.append(_flag_little_text(self._parse(asked), content))
             except Exception as error:  # one book's answer must not take the others' with it
                 results.append(error)
         return results
+
+    def _parse(self, answers: Sequence[Any]) -> PriceEstimate:
+        if len(answers) == 1:
+            return self.parser.parse_result(_generations(answers[0]))
+        failures = [answer for answer in answers if isinstance(answer, Exception)]
+        if len(failures) == len(answers):
+            raise failures[0]
+        return self.parser.parse_samples(
+            ["" if isinstance(answer, Exception) else _generations(answer)[0].text for answer in answers]
+        )
+
+
+def _gives_distributions(llm: Runnable[Any, Any]) -> bool:
+    return isinstance(llm, Backend)
 
 
 def _default_builder() -> PromptBuilder:
@@ -344,13 +425,14 @@ def _checked(value: Any) -> Book | InputError:
 
 
 def _good(
-    prepared: Sequence[CutContent | InputError], configs: Sequence[RunnableConfig]
+    prepared: Sequence[CutContent | InputError], configs: Sequence[RunnableConfig], times: int = 1
 ) -> tuple[list[PromptValue], list[RunnableConfig]]:
-    """The prompts of the usable books, and the configuration that each came with."""
+    """The prompts of the usable books, each so many times, and the configuration that each came with."""
     pairs = [
         (StringPromptValue(text=build_prompt(content.text)), config)
         for content, config in zip(prepared, configs, strict=True)
         if isinstance(content, CutContent)
+        for _ in range(times)
     ]
     return [prompt for prompt, _ in pairs], [config for _, config in pairs]
 
@@ -367,9 +449,6 @@ def _generations(answer: Any) -> list[Generation]:
 def _flag_little_text(estimate: PriceEstimate, content: CutContent) -> PriceEstimate:
     if content.tokens >= LITTLE_TEXT_TOKENS:
         return estimate
-    return estimate.model_copy(
-        update={
-            "flags": [*estimate.flags, "little_text"],
-            "warnings": [*estimate.warnings, "There is little text to price this book by."],
-        }
-    )
+    warnings = list(estimate.warnings)
+    warnings.insert(len(estimate.flags), "There is little text to price this book by.")
+    return estimate.model_copy(update={"flags": [*estimate.flags, "little_text"], "warnings": warnings})

@@ -68,6 +68,11 @@ class Calibration(BaseModel):
         """Low and high, in units, that hold the true price of a share `coverage` of books."""
         return distribution.interval(max(self.nominal(coverage), 1e-6))
 
+    def quantile(self, distribution: PriceDistribution, level: float) -> float:
+        """The price, in units, that a share `level` of such books lie under: an end of the central interval there."""
+        share = max(self.nominal(abs(2 * level - 1)), 1e-6)
+        return float(distribution.quantile(0.5 + math.copysign(share / 2, level - 0.5)))
+
     def save(self, path: Path) -> None:
         """Write as JSON."""
         path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -11,12 +11,12 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import LlamaForCausalLM
+from transformers import DynamicCache, LlamaForCausalLM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.models.llama.modeling_llama import rotate_half
 
 if TYPE_CHECKING:
-    from transformers import DynamicCache, PreTrainedModel
+    from transformers import PreTrainedModel
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -44,7 +44,19 @@ class LastStates:
 
     def __init__(self, model: PreTrainedModel, bf16: bool = False) -> None:
         self._decoder = model.get_decoder()
-        self._layers = [_in_bf16(layer) if bf16 else layer for layer in self._decoder.layers]
+        # In the last layer most of the work is gone, and its rounding would show most.
+        *layers, last = self._decoder.layers
+        self._layers = [*(_in_bf16(layer) if bf16 else layer for layer in layers), last]
+
+    def begin(self, tokens: torch.Tensor) -> DynamicCache:
+        """Keys and values of one row of tokens, shape (1, width): what many rows begin with."""
+        cache = DynamicCache()
+        hidden = self._decoder.embed_tokens(tokens)
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        rotation = self._decoder.rotary_emb(hidden, position_ids=places[None])
+        for layer in self._layers:
+            hidden = layer(hidden, position_embeddings=rotation, past_key_values=cache)
+        return cache
 
     def __call__(self, tokens: torch.Tensor, last: torch.Tensor, beginning: DynamicCache | None) -> torch.Tensor:
         """The normalised state of each row's last token, shape (rows, hidden).
@@ -52,7 +64,7 @@ class LastStates:
         Args:
             tokens: shape (rows, width), padded on the right: a causal model reads nothing after the last token.
             last: index of each row's last token.
-            beginning: keys and values of what stands before every row; one row of them.
+            beginning: what stands before every row, by `begin`.
         """
         width, device = tokens.shape[1], tokens.device
         shared = _Shared(beginning) if beginning else None
@@ -112,19 +124,20 @@ def _rotate(states: torch.Tensor, rotation: Pair) -> torch.Tensor:
 
 
 def _in_bf16(layer: Any) -> Any:
-    """A copy of a layer whose linear maps multiply in bfloat16."""
+    """A copy of a layer whose linear maps multiply in bfloat16; between those of the MLP the states stay in it."""
     layer = copy.deepcopy(layer).eval()
     for parent in (layer.self_attn, layer.mlp):
         for name, child in list(parent.named_children()):
             if type(child) is torch.nn.Linear:
-                setattr(parent, name, _Bf16Linear(child))
+                inner = name in ("gate_proj", "up_proj")
+                setattr(parent, name, _Bf16Linear(child, torch.bfloat16 if inner else torch.float32))
     return layer
 
 
 class _Bf16Linear(torch.nn.Module):
-    def __init__(self, linear: torch.nn.Linear) -> None:
+    def __init__(self, linear: torch.nn.Linear, result: torch.dtype) -> None:
         super().__init__()
-        self._linear = linear.to(torch.bfloat16)
+        self._linear, self._result = linear.to(torch.bfloat16), result
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return self._linear(states.to(torch.bfloat16)).to(states.dtype)
+        return self._linear(states.to(torch.bfloat16)).to(self._result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ import torch
 from .calibration import Calibration
 from .errors import InputError
 from .evidence import Evidence
+from .last_states import bf16_helps
 from .model_folder import ModelFolder, PricerConfig, find_base, find_model, fingerprint_weights
 from .prompt import PromptBuilder
+from .scoring import PriceScorer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,7 +32,10 @@ DEFAULT_CONTENT_TOKENS = 160
 
 @dataclass(frozen=True)
 class Pricer:
-    """A loaded model, its tokenizer, and what its folder says about it; `fingerprint` names its weights."""
+    """A loaded model, its tokenizer, and what its folder says about it; `fingerprint` names its weights.
+
+    `model` is None where a server runs it (`describe_pricer`).
+    """
 
     name: str
     revision: str | None
@@ -44,6 +50,11 @@ class Pricer:
     def prompt_builder(self) -> PromptBuilder:
         """What makes the prompts that this model was trained on."""
         return PromptBuilder(self.tokenizer, self.config.content_tokens, self.evidence)
+
+    @cached_property
+    def scorer(self) -> PriceScorer:
+        """What reads price distributions off the model; a plain model is left in its own precision."""
+        return PriceScorer(self.model, self.tokenizer, bf16=self.config.preset != "none" and bf16_helps(self.model))
 
 
 def choose_device(device: str | None = None) -> torch.device:
@@ -77,10 +88,7 @@ def load_pricer(
     folder = ModelFolder(path)
     if not (path / "pricer.json").exists() and (path / "config.json").exists():
         model, tokenizer = load_base(path, choose_device(device), dtype)
-        config = PricerConfig(
-            preset="none", base_model=str(name), base_fingerprint="", quantized=False,
-            content_tokens=DEFAULT_CONTENT_TOKENS,
-        )  # fmt: skip
+        config = PricerConfig(base_model=str(name), content_tokens=DEFAULT_CONTENT_TOKENS)
         return Pricer(str(name), revision, path, model.eval(), tokenizer, config, None, fingerprint_weights(path))
 
     config = folder.config
@@ -107,10 +115,46 @@ def load_pricer(
                 model = PeftModel.from_pretrained(model, str(folder.adapter)).merge_and_unload()
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise InputError(f"the adapter in {path} cannot be loaded ({_first_line(error)})") from error
+    return _pricer(name, revision, folder, config, model.eval(), tokenizer, own)
+
+
+def describe_pricer(name: str | Path, *, revision: str | None = None) -> Pricer:
+    """As `load_pricer`, without the weights: for a server that has them.
+
+    A folder that holds no more than a tokenizer is enough.
+
+    Raises:
+        InputError: no such model, or one that cannot be read.
+    """
+    path = find_model(name, revision)
+    folder = ModelFolder(path)
+    if not (path / "pricer.json").exists():
+        config = PricerConfig(base_model=str(name), content_tokens=DEFAULT_CONTENT_TOKENS)
+        return Pricer(str(name), revision, path, None, load_tokenizer(path), config, None, "")
+    config = folder.config
+    if not config.base_model:
+        raise InputError(f"{name} holds baselines only, no language model; tune one with `bookpricer train`")
+    whole = folder.weights.exists()
+    tokens = folder.weights if whole else find_base(config.base_model, config.base_revision, only="*.json")
+    weights = folder.weights if whole else folder.adapter
+    own = fingerprint_weights(weights) if weights.exists() else ""
+    return _pricer(name, revision, folder, config, None, load_tokenizer(tokens), own)
+
+
+def _pricer(
+    name: str | Path,
+    revision: str | None,
+    folder: ModelFolder,
+    config: PricerConfig,
+    model: PreTrainedModel | None,
+    tokenizer: PreTrainedTokenizerBase,
+    own: str,
+) -> Pricer:
+    """With all that belongs to the model: `own` is the fingerprint of its adapter, or of its own weights."""
     calibration = Calibration.load(folder.calibration) if folder.calibration.exists() else None
     fingerprint = f"{config.base_fingerprint[:16]}-{own[:16]}"
     evidence = Evidence.load(config.evidence, folder.baselines) if config.evidence else None
-    return Pricer(str(name), revision, path, model.eval(), tokenizer, config, calibration, fingerprint, evidence)
+    return Pricer(str(name), revision, folder.path, model, tokenizer, config, calibration, fingerprint, evidence)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -159,11 +159,9 @@ def book_distributions(
     Raises:
         InputError: a model whose answers are no probabilities, such as one with NaN among its weights.
     """
-    from .scoring import PriceScorer
-
     prompts = pricer.prompt_builder().prompts(priced.book for priced in books)
     try:
-        return PriceScorer(pricer.model, pricer.tokenizer).price_distributions(prompts, progress)
+        return pricer.scorer.price_distributions(prompts, progress)
     except ValueError as error:
         raise InputError(f"{pricer.name} gives no usable prices ({error}); train it again") from error
 

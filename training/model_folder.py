@@ -141,13 +141,13 @@ def find_model(name: str | Path, revision: str | None = None) -> Path:
     return _folder_or_hub(name, revision)
 
 
-def find_base(name: str, revision: str | None = None) -> Path:
-    """The folder of a base model named as `embedded`, by path, or by hub id.
+def find_base(name: str, revision: str | None = None, only: str | None = None) -> Path:
+    """The folder of a base model named as `embedded`, by path, or by hub id; from a hub, the files that match `only`.
 
     Raises:
         InputError: as `find_model`.
     """
-    return _PACKAGED / "base" if name == EMBEDDED else _folder_or_hub(name, revision)
+    return _PACKAGED / "base" if name == EMBEDDED else _folder_or_hub(name, revision, only)
 
 
 def find_tokenizer(name: str, revision: str | None = None) -> Path:

@@ -183,9 +183,7 @@ def _from_chat(tokens: NextTokens) -> PriceDistribution:
     return _filled(prices, [(rest, np.flatnonzero(prices == 0).tolist())], rest)
 
 
-def _filled(
-    prices: NDArray[np.float64], rests: Sequence[tuple[float, list[int]]], untold: float
-) -> PriceDistribution:
+def _filled(prices: NDArray[np.float64], rests: Sequence[tuple[float, list[int]]], untold: float) -> PriceDistribution:
     """Add to the named prices what is left for each group of others, by how near the likely ones they are.
 
     Raises:

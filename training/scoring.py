@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -108,10 +107,15 @@ class PriceScorer:
 
     def _read_beginning(self, ids: list[list[int]]) -> tuple[int, DynamicCache | None]:
         """How many tokens all rows begin with (leaving each its last), and their keys and values, computed once."""
-        shared = min(len(os.path.commonprefix([min(ids), max(ids)])), min(map(len, ids)) - 1)
+        least = min(map(len, ids)) - 1
+        # What the first and the last in order have in common, all between them have too.
+        pairs = zip(min(ids), max(ids), strict=False)
+        shared = next((place for place, (one, other) in enumerate(pairs) if one != other or place == least), least)
         if len(ids) == 1 or shared < 1:
             return 0, None
         tokens = torch.tensor([ids[0][:shared]], device=self.model.device)
+        if self._last_states and self.trie.single_token:
+            return shared, self._last_states.begin(tokens)
         return shared, self.model.get_decoder()(input_ids=tokens, use_cache=True).past_key_values
 
     def _score_single(self, rows: list[list[int]], beginning: DynamicCache | None) -> np.ndarray:

@@ -58,7 +58,7 @@ class Server:
 
     url: str
     model: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     timeout: float = 60.0
     attempts: int = 4
     _client: httpx.Client = field(init=False, repr=False)
@@ -74,7 +74,9 @@ class Server:
                 limits=httpx.Limits(max_connections=None),
             )
         except (httpx.InvalidURL, ValueError) as error:
-            raise InputError(f"{self.url} is no address of a server; give one such as http://localhost:8000/v1") from error
+            raise InputError(
+                f"{self.url} is no address of a server; give one such as http://localhost:8000/v1"
+            ) from error
         self._finding_model = threading.Lock()
 
     def complete(self, tokens: Sequence[int], top: int) -> NextTokens | None:
@@ -121,7 +123,7 @@ class Server:
         return {"model": self.model, "max_tokens": 1, "temperature": 0}
 
     def _asked_too_much(self, answer: httpx.Response, top: int) -> bool:
-        """Whether the server refuses so many log-probabilities and may grant fewer; then fewer are asked from now on."""
+        """Whether the server refuses so many log-probabilities; then fewer are asked for from now on."""
         if answer.status_code not in (400, 422) or "logprobs" not in answer.text or top <= LADDER[-1]:
             return False
         self.limit = next(number for number in LADDER if number < top)
@@ -140,7 +142,7 @@ class Server:
         try:
             return Retrying(
                 stop=stop_after_attempt(self.attempts),
-                wait=wait_exponential_jitter(initial=0.5, max=8),
+                wait=wait_exponential_jitter(multiplier=0.5, max=8),
                 retry=retry_if_exception(lambda error: isinstance(error, httpx.HTTPError)),
                 reraise=True,
             )(ask)

@@ -44,6 +44,16 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="A model folder,
 DeviceOption = Annotated[
     str | None, typer.Option(help="Where to run, such as cpu or cuda; found by itself if not given.")
 ]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What runs the model: a server's address, such as http://localhost:8000/v1, or a chat model, such as "
+        "openai:gpt-5, whose words are read. This machine if not given.",
+    ),
+]
+SamplesOption = Annotated[
+    int, typer.Option(min=1, help="How often to ask a model whose words are read; several give an interval.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 CurrencyOption = Annotated[str, typer.Option(help="ISO code of the catalogue's currency.")]
@@ -127,13 +137,15 @@ def price(
     model: ModelOption = "embedded",
     coverage: CoverageOption = 0.8,
     distribution: Annotated[bool, typer.Option(help="Add the probabilities of all prices to the JSON.")] = False,
+    backend: BackendOption = None,
+    samples: SamplesOption = 1,
     as_json: JsonOption = False,
     device: DeviceOption = None,
 ) -> None:
     """Price one book."""
     value = _read_book(book)
     with _busy("loading the model"):
-        chain = _chain(model, device, coverage)
+        chain = _chain(model, device, coverage, backend, samples)
     estimate = chain.invoke(value)
     if as_json:
         _print_json(estimate.model_dump(context={"distribution": distribution}))
@@ -147,6 +159,11 @@ def catalog(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The priced catalogue: .csv, .tsv or .jsonl.")],
     model: ModelOption = "embedded",
     coverage: CoverageOption = 0.8,
+    quantiles: Annotated[
+        str, typer.Option(metavar="LEVELS", help="Columns to add, such as 0.1,0.25,0.75: price_q10 and so on.")
+    ] = "",
+    backend: BackendOption = None,
+    samples: SamplesOption = 1,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -154,13 +171,16 @@ def catalog(
     """Price a catalogue: keeps its columns and adds the estimates. Exit status 1 if some rows have none."""
     from ..training.sources import open_catalog
 
+    levels = _levels(quantiles)
     total = open_catalog(source).count()
     with _busy("loading the model"):
         from ..chains.catalog import price_catalog
 
-        chain = _chain(model, device, coverage)
+        chain = _chain(model, device, coverage, backend, samples)
     with _progress("pricing", total) as advance:
-        report = price_catalog(chain, source, out, overwrite=overwrite, progress=advance)
+        report = price_catalog(
+            chain, source, out, overwrite=overwrite, quantiles=levels, calibration=chain.calibration, progress=advance
+        )
     if as_json:
         _print_json(
             {
@@ -613,10 +633,29 @@ def _quiet_libraries() -> None:
         warnings.filterwarnings("ignore", module=module)
 
 
-def _chain(model: str, device: str | None, coverage: float = 0.8) -> PricingChain:
+def _chain(
+    model: str, device: str | None, coverage: float = 0.8, backend: str | None = None, samples: int = 1
+) -> PricingChain:
     from ..chains.pricing import PricingChain
 
-    return PricingChain.from_pretrained(model, device=device, coverage=coverage)
+    return PricingChain.from_pretrained(model, device=device, coverage=coverage, backend=backend, samples=samples)
+
+
+def _levels(quantiles: str) -> list[float]:
+    """The levels in a list such as "0.1,0.9".
+
+    Raises:
+        InputError: one that is no number between 0 and 1.
+    """
+    from ..chains.catalog import quantile_column
+
+    try:
+        levels = [float(level) for level in quantiles.split(",") if level.strip()]
+    except ValueError as error:
+        raise InputError(f"--quantiles takes numbers between 0 and 1, such as 0.1,0.9, not {quantiles!r}") from error
+    for level in levels:
+        quantile_column(level)
+    return levels
 
 
 def _read_book(argument: str) -> Any:
