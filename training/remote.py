@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Digit by digit: beginnings less likely than this are not asked after; a kernel fills them in.
 _LEAST = 1e-3
 # Tokens to ask for at first: the prices and some that are none. More where those leave out more than this.
-_TOP, _LITTLE = 1_100, 2e-3
+_TOP, _LITTLE = 1_100, 5e-4
 # How far, in the logarithm of the price, the named prices speak for those between them.
 _NEAR = 0.2
 _CHAT = "Answer with the price in whole dollars: digits only, no other sign and no word."
@@ -196,7 +196,7 @@ def _filled(prices: NDArray[np.float64], rests: Sequence[tuple[float, list[int]]
         filled[group] += rest * weights / weights.sum()
     if not prices.any() or not filled.sum() > 0:
         raise ServerError("the server names no price among its likeliest tokens; is its model a pricer?")
-    return PriceDistribution(filled, untold=min(1.0, untold / filled.sum()))
+    return PriceDistribution(filled, untold=min(1.0, float(untold / filled.sum())))
 
 
 @cache

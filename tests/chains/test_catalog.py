@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableLambda
 from bookpricer import PricingChain
 from bookpricer.chains.catalog import OUTPUT_COLUMNS, price_catalog
 from bookpricer.training.errors import InputError
+from bookpricer.training.server import ServerError
 
 
 def write_csv(path, rows):
@@ -48,6 +49,33 @@ def test_estimates_equal_those_of_the_chain(chain, tmp_path):
     price_catalog(chain, write_csv(tmp_path / "in.csv", ROWS), tmp_path / "out.csv")
     out = read_csv(tmp_path / "out.csv")
     assert float(out[0]["price_estimate"]) == pytest.approx(chain.invoke(ROWS[0]).price, abs=0.02)
+
+
+def test_quantiles_are_columns_that_agree_with_the_interval(chain, tmp_path):
+    source = write_csv(tmp_path / "in.csv", ROWS)
+    price_catalog(chain, source, tmp_path / "out.csv", quantiles=(0.1, 0.5, 0.9, 0.975), calibration=chain.calibration)
+    out = read_csv(tmp_path / "out.csv")
+    names = ["price_q10", "price_q50", "price_q90", "price_q97.5"]
+    assert list(out[0]) == [*ROWS[0], *OUTPUT_COLUMNS, *names]
+    values = [float(out[0][name]) for name in names]
+    assert values == sorted(values)
+    assert values[0] == pytest.approx(float(out[0]["price_low"]), abs=0.02)
+    assert values[1] == pytest.approx(float(out[0]["price_estimate"]), abs=0.02)
+    assert values[2] == pytest.approx(float(out[0]["price_high"]), abs=0.02)
+    assert [out[1][name] for name in names] == [""] * 4
+    words = PricingChain(llm=FakeListLLM(responses=["$5"]))
+    price_catalog(words, source, tmp_path / "words.csv", quantiles=(0.5,))
+    assert read_csv(tmp_path / "words.csv")[0]["price_q50"] == ""
+    with pytest.raises(InputError, match="between 0 and 1"):
+        price_catalog(chain, source, tmp_path / "bad.csv", quantiles=(1.5,))
+
+
+def test_a_server_that_is_away_ends_the_job(tmp_path):
+    chain = PricingChain.from_pretrained("embedded", backend="http://127.0.0.1:9/v1")
+    chain.llm.backend.server.attempts = 1
+    with pytest.raises(ServerError, match="is away"):
+        price_catalog(chain, write_csv(tmp_path / "in.csv", ROWS), tmp_path / "out.csv")
+    assert list(tmp_path.iterdir()) == [tmp_path / "in.csv"]
 
 
 def test_json_lines_keep_their_values_and_broken_ones_are_reported(chain, tmp_path):

@@ -129,6 +129,16 @@ def test_says_that_there_is_no_file(tmp_path):
         Calibration.load(tmp_path / "none.json")
 
 
+def test_quantiles_are_the_ends_of_the_intervals():
+    distributions, prices = books(200, 1, 1)
+    calibration = Calibration.fit(distributions, prices)
+    for distribution in distributions[:5]:
+        low, high = calibration.interval(distribution, 0.8)
+        ends = [calibration.quantile(distribution, level) for level in (0.1, 0.9)]
+        assert ends == pytest.approx([low, high], abs=1e-6)
+        assert calibration.quantile(distribution, 0.5) == pytest.approx(distribution.median, abs=1)
+
+
 def test_needs_enough_books():
     distributions, prices = books(MIN_BOOKS - 1, 1, 1)
     with pytest.raises(InputError, match="at least 20 books, not 19"):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from bookpricer.training.errors import InputError
 from bookpricer.training.prompt import build_prompt
 from bookpricer.training.scoring import PriceScorer
 
@@ -162,3 +163,79 @@ def test_half_precision_stays_close(scorer):
     finally:
         scorer.model.to(torch.float32)
     assert 0 < largest_difference([exact], [rounded]) < 0.05
+
+
+@pytest.mark.parametrize("scorer", ["small", "digits"], indirect=True)
+def test_out_of_memory_halves_the_batch_and_goes_on(scorer):
+    class Cramped(torch.nn.Module):
+        """An embedding on a device that has room for three rows."""
+
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.weight, self.widest = inner, inner.weight, 0
+
+        def forward(self, tokens):
+            self.widest = max(self.widest, len(tokens))
+            if len(tokens) > 3:
+                raise torch.OutOfMemoryError("no room")
+            return self.inner(tokens)
+
+    prompts = [prompt(words, seed) for seed, words in enumerate((5, 1, 20, 5, 0, 40, 7, 7, 9))]
+    expected = scorer.price_distributions(prompts)
+    decoder = scorer.model.get_decoder()
+    cramped = decoder.embed_tokens = Cramped(decoder.embed_tokens)
+    fresh, steps = PriceScorer(scorer.model, scorer.tokenizer), []
+    try:
+        assert largest_difference(fresh.price_distributions(prompts, steps.append), expected) < 1e-5
+    finally:
+        decoder.embed_tokens = cramped.inner
+    assert sum(steps) == len(prompts) and max(steps) <= 3 and cramped.widest == len(prompts)
+
+
+@pytest.mark.parametrize("scorer", ["small"], indirect=True)
+def test_says_so_when_the_memory_does_not_suffice_for_one(scorer):
+    def no_room(*_):
+        raise torch.OutOfMemoryError("no room")
+
+    hook = scorer.model.get_decoder().embed_tokens.register_forward_hook(no_room)
+    try:
+        with pytest.raises(InputError, match="does not suffice"):
+            scorer.price_distributions([prompt(4)])
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize("scorer", ["small"], indirect=True)
+def test_prompts_that_begin_alike_to_the_end_are_scored_like_others(scorer):
+    long = prompt(30)
+    prompts = [long, long, long[:-1], long]
+    single = [scorer.price_distributions([text])[0] for text in prompts]
+    assert largest_difference(scorer.price_distributions(prompts), single) < 1e-5
+    assert largest_difference(scorer.price_distributions([long, long]), single[:2]) < 1e-5
+
+
+@pytest.mark.parametrize("tokenizer", ["small", "digits"])
+def test_other_architectures_take_the_plain_forward_pass(tokenizer_named, tokenizer):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    words = tokenizer_named(tokenizer)
+    torch.manual_seed(2)
+    config = Qwen2Config(
+        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, initializer_range=0.3,
+    )  # fmt: skip
+    other = PriceScorer(Qwen2ForCausalLM(config).eval(), words)
+    prompts = [prompt(length, seed) for seed, length in enumerate((5, 1, 20, 5))]
+    together = other.price_distributions(prompts)
+    assert largest_difference(together, [other.price_distributions([text])[0] for text in prompts]) < 1e-5
+    assert abs(together[0].probabilities - brute_force(other, prompts[0])).max() < 1e-5
+
+
+@pytest.mark.parametrize("scorer", ["small"], indirect=True)
+def test_bf16_stays_close_and_leaves_the_model_alone(scorer):
+    prompts = [prompt(words, seed) for seed, words in enumerate((5, 1, 20, 5, 0, 40))]
+    before = {name: value.clone() for name, value in scorer.model.state_dict().items()}
+    rounded = PriceScorer(scorer.model, scorer.tokenizer, bf16=True).price_distributions(prompts)
+    assert 0 < largest_difference(rounded, scorer.price_distributions(prompts)) < 0.05
+    after = scorer.model.state_dict()
+    assert all(torch.equal(value, after[name]) and value.dtype == after[name].dtype for name, value in before.items())

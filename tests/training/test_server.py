@@ -11,9 +11,7 @@ from bookpricer.training.errors import InputError
 from bookpricer.training.server import Server, ServerError
 
 LOGS = {"choices": [{"logprobs": {"top_logprobs": [{"token_id:7": -0.5, "8": -1.5}]}}]}
-LISTS = {
-    "choices": [{"logprobs": {"content": [{"top_logprobs": [{"id": 7, "token": "37", "logprob": -0.5}]}]}}]
-}
+LISTS = {"choices": [{"logprobs": {"content": [{"top_logprobs": [{"id": 7, "token": "37", "logprob": -0.5}]}]}}]}
 MODELS = {"data": [{"id": "pricer"}]}
 
 

@@ -38,6 +38,23 @@ def test_catalog_reports_rows_without_a_price_and_exits_1(run, tmp_path):
     assert run("catalog", source, tmp_path / "out.csv", "--model", MODEL, "--overwrite")[0] == 0
 
 
+def test_catalog_adds_quantiles(run, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("title\nRome\n")
+    assert run("catalog", source, tmp_path / "out.csv", "--model", MODEL, "--quantiles", "0.1,0.9")[0] == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[0].endswith("reason,price_q10,price_q90")
+    for bad in ("high", "0.5,2"):
+        status, _, err = run("catalog", source, tmp_path / "out2.csv", "--quantiles", bad)
+        assert status == 2 and "between 0 and 1" in err
+
+
+def test_a_backend_that_is_away_or_none_is_said(run):
+    status, _, err = run("price", "Rome", "--backend", "http://127.0.0.1:9/v1")
+    assert status == 1 and "is away" in err
+    status, _, err = run("price", "Rome", "--backend", "somewhere")
+    assert status == 2 and "no backend" in err
+
+
 def test_demo_shows_the_table_and_the_errors(run):
     status, out, _ = run("demo")
     assert status == 0 and "constant" in out and "random" in out and "synthetic" in out
