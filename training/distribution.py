@@ -105,6 +105,26 @@ class PriceDistribution:
         low, high = self.quantile([(1 - coverage) / 2, (1 + coverage) / 2])
         return float(low), float(high)
 
+    def shortest_interval(self, coverage: float) -> tuple[float, float]:
+        """The narrowest interval, in units, that holds `coverage` of the probability, stretched to hold the median.
+
+        Prices have a long upper tail: it is narrower than the central one, and lies lower.
+
+        Raises:
+            ValueError: a coverage outside of (0, 1].
+        """
+        if not 0 < coverage <= 1:
+            raise ValueError(f"coverage must lie in (0, 1], not {coverage}")
+        # Within a unit the probability is even, so that a narrowest interval begins or ends where a unit does.
+        total = self._cumulative[-1]
+        begins = np.flatnonzero(self._cumulative <= (1 - coverage) * total)
+        ends = np.flatnonzero(self._cumulative >= coverage * total)
+        lows = [np.maximum(_EDGES[begins], 0.0), self.quantile(self._cumulative[ends] / total - coverage)]
+        highs = [self.quantile(self._cumulative[begins] / total + coverage), _EDGES[ends]]
+        low, high = np.concatenate(lows), np.concatenate(highs)
+        narrowest = int((high - low).argmin())
+        return min(float(low[narrowest]), self.median), max(float(high[narrowest]), self.median)
+
     def probability_above(self, price: float) -> float:
         """Probability that the true price is above `price` units."""
         return float(1 - self.cdf(price))

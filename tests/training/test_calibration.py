@@ -129,14 +129,44 @@ def test_says_that_there_is_no_file(tmp_path):
         Calibration.load(tmp_path / "none.json")
 
 
-def test_quantiles_are_the_ends_of_the_intervals():
+def test_quantiles_are_the_ends_of_central_intervals():
     distributions, prices = books(200, 1, 1)
     calibration = Calibration.fit(distributions, prices)
+    central = calibration.model_copy(update={"shortest": ()})
     for distribution in distributions[:5]:
-        low, high = calibration.interval(distribution, 0.8)
         ends = [calibration.quantile(distribution, level) for level in (0.1, 0.9)]
-        assert ends == pytest.approx([low, high], abs=1e-6)
+        assert ends == pytest.approx(central.interval(distribution, 0.8), abs=1e-6)
         assert calibration.quantile(distribution, 0.5) == pytest.approx(distribution.median, abs=1)
+
+
+def test_shortest_intervals_hold_as_much_in_less_room():
+    distributions, prices = books(2000, 1, 1)
+    calibration = Calibration.fit(distributions[:1000], prices[:1000])
+    central = calibration.model_copy(update={"shortest": ()})
+    for which in (calibration, central):
+        intervals = [which.interval(distribution, 0.8) for distribution in distributions[1000:]]
+        held = np.mean([low <= price <= high for (low, high), price in zip(intervals, prices[1000:], strict=True)])
+        assert held == pytest.approx(0.8, abs=0.04)
+
+
+@pytest.mark.slow
+def test_80_percent_intervals_hold_80_percent_of_real_books(shared):
+    """Over 20 random halves, by a model that has read none of them."""
+    from bookpricer.training.dataset import read_splits
+    from bookpricer.training.loading import load_pricer
+    from bookpricer.training.measuring import book_distributions
+
+    splits = read_splits(shared / "data" / "books_in.jsonl").splits
+    held_out = [*splits["calibration"], *splits["test"]]
+    distributions = book_distributions(load_pricer("embedded"), held_out)
+    prices, held = np.array([priced.units for priced in held_out]), []
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(held_out))
+        fit, rest = order[: len(order) // 2], order[len(order) // 2 :]
+        calibration = Calibration.fit([distributions[k] for k in fit], prices[fit].tolist())
+        intervals = np.array([calibration.interval(distributions[k], 0.8) for k in rest])
+        held.append(np.mean((intervals[:, 0] <= prices[rest]) & (prices[rest] <= intervals[:, 1])))
+    assert np.mean(held) == pytest.approx(0.8, abs=0.015)
 
 
 def test_needs_enough_books():

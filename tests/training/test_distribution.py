@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -171,3 +171,25 @@ def test_every_distribution_can_be_drawn(distribution, width):
     low, bars, high = distribution.to_text(width).split(" ", 1)[0], None, distribution.to_text(width).rsplit(" ", 1)[1]
     assert bars is None and 0 <= int(low) <= int(high) <= 1001
     assert "█" in distribution.to_text(width)
+
+
+@given(
+    arrays(np.float64, PRICES, elements=st.floats(0, 1)).filter(lambda values: values.sum() > 0.1),
+    st.floats(0.01, 0.99),
+)
+@settings(max_examples=30)
+def test_the_shortest_interval_holds_its_share_and_the_median(weights, coverage):
+    distribution = PriceDistribution(weights)
+    low, high = distribution.shortest_interval(coverage)
+    assert 0 <= low <= distribution.median <= high
+    assert distribution.cdf(high) - (distribution.cdf(low) if low > 0 else 0) >= coverage - 1e-6
+    central = distribution.interval(coverage)
+    if low < distribution.median < high:  # not stretched
+        assert high - low <= central[1] - central[0] + 1e-6
+
+
+def test_the_shortest_interval_of_a_long_tail_lies_low():
+    distribution = PriceDistribution(np.exp(-np.arange(1000) / 50))
+    low, high = distribution.shortest_interval(0.8)
+    assert low == 0 and high == pytest.approx(50 * np.log(5), abs=1)
+    assert high < distribution.interval(0.8)[1]
