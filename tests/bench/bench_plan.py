@@ -23,7 +23,7 @@ from bookpricer.training.presets import load_settings
 from bookpricer.training.synthetic import synthetic_records
 
 BOOKS, STEPS = 300, 12
-UNVALIDATED = ("sft.eval_strategy=no", "sft.save_strategy=no", "sft.load_best_model_at_end=false")
+UNVALIDATED = ("sft.eval_strategy='no'", "sft.save_strategy='no'", "sft.load_best_model_at_end=false")
 # What is not there yet when training begins.
 GROWING = ("gradients", "optimizer", "activations", "logits", "working")
 
