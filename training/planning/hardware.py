@@ -1,7 +1,7 @@
 """What a plan must know of the machines that train: memory and speed of well-known GPUs, and of the CPU at hand.
 
 The GPUs' figures are their makers': dense tensor-core rates in bfloat16 (float16 where a GPU has none), without the
-sparsity that data sheets like to include. The CPU is measured, for a second, on work like a training step's.
+sparsity that data sheets like to include. The CPU is measured, for a moment, on work like a training step's.
 """
 
 from __future__ import annotations
@@ -147,13 +147,12 @@ def measure_cpu(tokens: int, width: int, inner: int, quantized: bool = True) -> 
     return CpuSpeed(flops, elements, dequantized)
 
 
-def _seconds(work: Callable[[], object], budget: float = 0.3) -> float:
-    """The shortest of the turns that fit into `budget` seconds, of three at least: others may be using the machine."""
+def _seconds(work: Callable[[], object], enough: float = 0.1) -> float:
+    """Seconds of one turn, by this thread's processor time: others that use the machine meanwhile do not count."""
     work()
-    best, start, turns = float("inf"), time.perf_counter(), 0
-    while turns < 3 or time.perf_counter() - start < budget:
-        before = time.perf_counter()
+    start, turns, used = time.thread_time(), 0, 0.0
+    while turns < 3 or used < enough:
         work()
-        best = min(best, time.perf_counter() - before)
         turns += 1
-    return best
+        used = time.thread_time() - start
+    return used / turns

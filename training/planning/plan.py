@@ -365,9 +365,7 @@ def _seconds(shape: ModelShape, batch: Batch, gpu: Gpu | None, schedule: Schedul
 def _notes(batch: Batch, gpu: Gpu | None, seconds: float | None) -> list[str]:
     notes = ["memory is the peak for the longest rows; time is training alone, without evaluation and baselines"]
     if gpu is None:
-        notes.append(
-            "time is for this CPU as it is now, from a measured second of the operations that a step is made of"
-        )
+        notes.append("time is for this CPU with nothing else to do, from a short measurement of what a step is made of")
     elif seconds is not None:
         notes.append(
             f"time supposes {UTILISATION:.0%} of {gpu.tflops:g} TFLOP/s, {BANDWIDTH_SHARE:.0%} of "

@@ -113,6 +113,7 @@ def test_the_endpoint_prices_a_book(load):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_it_trains_and_evaluates_for_real(load, monkeypatch, tmp_path, capfd):
     from bookpricer.training.synthetic import synthetic_records
 

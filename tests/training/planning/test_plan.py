@@ -217,6 +217,7 @@ def test_sizes_and_times_in_words():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_prediction_is_right_about_a_real_run(root: Path):
     script = root / "tests" / "bench" / "bench_plan.py"
     run = subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.PIPE, text=True)
