@@ -22,6 +22,8 @@ from bookpricer.training.baselines.similar import NeighboursBaseline, VectorBoos
 from bookpricer.training.baselines.simple import MedianBaseline
 from bookpricer.training.baselines.words import TfidfRidgeBaseline
 from bookpricer.training.book import Book
+from bookpricer.training.comparables import Comparables
+from bookpricer.training.dataset import PricedBook
 from bookpricer.training.errors import InputError
 from bookpricer.training.evidence import EvidenceSettings
 from bookpricer.training.model_folder import ModelFolder, PricerConfig, find_model
@@ -250,7 +252,8 @@ def run(hub, tmp_path, root):
 def model(tmp_path_factory) -> Path:
     """The embedded model's folder with baselines, comparables, and what a run may leave in one."""
     folder = tmp_path_factory.mktemp("models") / "model"
-    shutil.copytree(find_model("embedded"), folder, copy_function=shutil.copyfile)
+    companions = shutil.ignore_patterns("baselines", "comparables", "blend")
+    shutil.copytree(find_model("embedded"), folder, ignore=companions, copy_function=shutil.copyfile)
     books = [
         Book(title=f"A {kind} of Rome {number}", author="Ann Reed", description=f"The secret {kind} of the emperors.")
         for number in range(8)
@@ -263,9 +266,8 @@ def model(tmp_path_factory) -> Path:
     for name in PRIVATE:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"A secret")
-    for name in COMPARABLES:
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(b"A history of Rome,8.0")
+    priced = [PricedBook(book, price) for book, price in zip(books, prices, strict=True)]
+    Comparables.fit(priced).save(folder / "comparables")
     return folder
 
 
@@ -276,7 +278,7 @@ PRIVATE = (
     "baselines/median/model.pkl", "baselines/own/model.joblib", "blend/model.pkl", "runs/events.out.tfevents.1",
     "wandb/latest-run/files/config.yaml", "report/predictions.jsonl", "model.pt", "pytorch_model.bin",
 )  # fmt: skip
-COMPARABLES = ("comparables/books.jsonl", "comparables/vectors.npy")
+COMPARABLES = ("comparables/manifest.json", "comparables/titles.npy", "comparables/index/prices.npy")
 INDEXES = tuple(f"baselines/{name}/" for name in SINGLE_BOOKS)
 
 
@@ -292,6 +294,14 @@ def test_a_push_takes_what_is_on_the_list_and_no_single_book(model):
     assert nothing == [] and not set(everything) & set(PRIVATE)
     assert set(COMPARABLES) <= set(everything) and set(names) < set(everything)
     assert "baselines/vector_boosting/index/prices.npy" in everything
+
+
+def test_all_that_ships_with_the_embedded_model_may_be_pushed():
+    folder = find_model("embedded")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"README.md"}
+    assert set(files_to_push(folder, comparables=True)[0]) == there
+    names, left_out = files_to_push(folder)
+    assert left_out == ["comparables/"] and any(name.startswith("blend/") for name in names)
 
 
 def test_what_is_pushed_holds_no_running_text(model):
@@ -362,7 +372,7 @@ print(json.dumps(None))
     assert not repository["private"]
     assert [branch for branch, _ in repository["log"]] == ["main", "main", "main", "next"]
     before, after = (repository["commits"][repository["branches"][branch]] for branch in ("main", "next"))
-    assert "comparables/books.jsonl" in before and "baselines/neighbours/prices.npy" in before
+    assert "comparables/titles.npy" in before and "baselines/neighbours/prices.npy" in before
     assert not [name for name in after if name.startswith(("comparables", "baselines"))]
     assert after["notes.md"] == b"mine" and ".gitattributes" in after
 
