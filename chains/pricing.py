@@ -101,7 +101,7 @@ class PriceParser(BaseOutputParser[PriceEstimate]):
         if not prices:
             raise failures[0]
         units = np.clip(np.floor(np.array(prices) / self.unit + 0.5), 0, PRICES - 1).astype(int)
-        distribution = PriceDistribution(np.bincount(units, minlength=PRICES))
+        distribution = PriceDistribution(np.bincount(units, minlength=PRICES).astype(np.float64))
         # The calibration is of another model's distributions.
         estimate = self.model_copy(update={"calibration": None}).estimate(distribution)
         warnings = list(estimate.warnings)
