@@ -311,7 +311,9 @@ print(median)"""
 
 
 def _left_out(left_out: Sequence[str]) -> str:
-    return f"Not here, for they tell of single books: {', '.join(left_out)}." if left_out else ""
+    if not left_out:
+        return ""
+    return f"Not here, for they tell of single books: {', '.join(left_out)}. Without them there is no cross-check."
 
 
 def _training(config: PricerConfig, training: Mapping[str, Any], books: Mapping[str, int]) -> str:
