@@ -2,7 +2,7 @@
 
 Follows what the libraries allocate: bitsandbytes' 4-bit blocks, the trained weights and their gradients in float32,
 the optimizer's states, the tensors that a Llama block keeps for the backward pass, and TRL's head, which scores in
-tiles and never holds the logits of a whole batch. `tests/training/test_memory.py` compares them with real tensors.
+tiles and never holds the logits of a whole batch. The tests compare each with real tensors.
 
 The count of a block's tensors is that of Korthikanti et al., "Reducing Activation Recomputation in Large Transformer
 Models" (arXiv 2205.05198), done again for Llama: RMSNorm, a gated feed-forward part, grouped keys and values, an
