@@ -168,8 +168,8 @@ def finetune(
         import wandb
 
         wandb.finish()  # or it would have its say when the program ends
+    _write_weights(trainer, run.folder, settings)
     if processes.is_main_process:
-        _write_weights(trainer, run.folder, settings)
         run.folder.write_config(
             PricerConfig(
                 preset=settings.preset,
@@ -323,17 +323,22 @@ def _train(
 
 
 def _write_weights(trainer: PriceTrainer, folder: ModelFolder, settings: FinetuneSettings) -> None:
-    """The adapter, or the whole model with its tokenizer where all weights were trained."""
+    """The adapter, or the whole model with its tokenizer where all weights were trained; every process calls it."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if settings.lora is None:
-        model.save_pretrained(folder.weights)
-        trainer.processing_class.save_pretrained(folder.weights)
-        return
-    # The name that a user gave, not where it lies on this machine.
-    model.peft_config["default"].base_model_name_or_path = settings.base_model
-    model.save_pretrained(folder.adapter)
-    # peft's template of a card, with nothing filled in.
-    (folder.adapter / "README.md").unlink(missing_ok=True)
+    target = folder.weights if settings.lora is None else folder.adapter
+    if settings.lora is not None:
+        # The name that a user gave, not where it lies on this machine.
+        model.peft_config["default"].base_model_name_or_path = settings.base_model
+    if trainer.is_fsdp_enabled:  # each process holds a shard
+        trainer.save_model(str(target))
+    elif trainer.is_world_process_zero():
+        model.save_pretrained(target)
+    if trainer.is_world_process_zero():
+        # peft's template of a card, with nothing filled in, and the trainer's pickled arguments.
+        for name in ("README.md", "training_args.bin"):
+            (target / name).unlink(missing_ok=True)
+        if settings.lora is None:
+            trainer.processing_class.save_pretrained(target)
 
 
 def _finish(
@@ -432,8 +437,8 @@ def build_trainer(
     try:
         model = AutoModelForCausalLM.from_pretrained(
             base,
-            # All weights are trained in full precision; frozen ones need none.
-            dtype=torch.float32 if chosen.type == "cpu" or lora is None else torch.bfloat16,
+            # All weights are trained in full precision; frozen ones are in that of the arithmetic.
+            dtype=torch.float32 if chosen.type == "cpu" or lora is None else quantization.bnb_4bit_compute_dtype,
             quantization_config=quantization if settings.quantized else None,
             # FSDP places the shards itself.
             device_map=None if sharded else {"": arguments.device},
