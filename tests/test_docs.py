@@ -25,3 +25,9 @@ def test_the_training_log_shows_its_results_file(root: Path) -> None:
     assert f"errs by {rows['text alone, QLoRA']['mae']:.2f} (" in readme
     low, high = rows["evidence, QLoRA"]["against_best_baseline_interval"]
     assert f"{low:+.1f} to {high:+.1f}".replace("-", "−") in readme
+
+
+def test_the_scoring_page_shows_its_result_files(root: Path) -> None:
+    scoring = runpy.run_path(str(root / "tests" / "bench" / "scoring_page.py"))
+    page = scoring["PAGE"].read_text(encoding="utf-8")
+    assert scoring["with_tables"](page) == page

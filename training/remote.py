@@ -107,7 +107,7 @@ class RemoteScorer:
         prices = np.zeros(PRICES)
         rests: list[tuple[float, list[int]]] = []
         untold = 0.0
-        reached: dict[tuple[int, ...], float] = {(): 1.0}
+        reached: dict[Prefix, float] = {(): 1.0}
         for prefix in ((), *self.trie.prefixes):
             mass = reached.get(prefix, 0.0)
             if prefix and mass < _LEAST:

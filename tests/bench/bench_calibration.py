@@ -1,10 +1,11 @@
 """Do 80 % intervals hold 80 % of real books? Over 20 random halves of the held-out books, beside baselines' intervals.
 
-    python tests/bench/bench_calibration.py MODEL DATA      a tuned model folder, and the prepared folder of its books
+    BOOKPRICER_BENCH_MODEL=my-model BOOKPRICER_BENCH_DATA=data python tests/bench/run.py calibration
 
+with a tuned model folder, and the prepared folder that it was tuned on.
 The held-out books are those of the calibration and the test split: the model saw neither. Each half fits what it
 measures on the other. The intervals around the best baseline are split-conformal too: of its absolute errors (one width
-for all books), and of the errors of its log price (a width in proportion to the price). Without arguments, a model that
+for all books), and of the errors of its log price (a width in proportion to the price). Without them, a model that
 knows no real book prices the optional data folder's: its intervals are wide, and have to hold all the same.
 """
 
@@ -44,10 +45,12 @@ def around(predicted: np.ndarray, actual: np.ndarray, fit: np.ndarray, test: np.
     return np.maximum(np.stack([back(middle - width), back(middle + width)], axis=1), 0)
 
 
-def main(model: str = "embedded", data: str = str(SHARED / "data" / "books_in.jsonl")) -> None:
+def main() -> None:
     """Measure and print."""
+    model = os.environ.get("BOOKPRICER_BENCH_MODEL", "embedded")
+    data = os.environ.get("BOOKPRICER_BENCH_DATA", str(SHARED / "data" / "books_in.jsonl"))
     if not Path(data).exists():
-        sys.exit(f"needs books in {data}; name a model folder and the data that it was tuned on")
+        sys.exit(f"needs books in {data} (set BOOKPRICER_BENCH_DATA to name others)")
     pricer = load_pricer(model)
     splits = read_splits(data, currency=pricer.config.currency, unit=pricer.config.unit).splits
     books = [*splits["calibration"], *splits["test"]]
@@ -105,4 +108,4 @@ def main(model: str = "embedded", data: str = str(SHARED / "data" / "books_in.js
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
