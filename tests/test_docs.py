@@ -31,3 +31,6 @@ def test_the_scoring_page_shows_its_result_files(root: Path) -> None:
     scoring = runpy.run_path(str(root / "tests" / "bench" / "scoring_page.py"))
     page = scoring["PAGE"].read_text(encoding="utf-8")
     assert scoring["with_tables"](page) == page
+    figures, readme = scoring["load"]("scoring"), (root / "README.md").read_text(encoding="utf-8")
+    assert f"this is {figures['times_loop']:.1f} times as fast as `generate()`" in readme
+    assert f"{figures['times_pipeline']:.1f} times as fast as a pipeline" in readme
