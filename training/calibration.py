@@ -1,8 +1,8 @@
 """Intervals that hold what they promise: split-conformal calibration of price distributions.
 
-The method is distributional conformal prediction (Chernozhukov, Wüthrich, Zhu, PNAS 2021) in its optimal form: a book's
-score is the nominal coverage of the smallest interval that holds its true price, among the shortest intervals of its
-distribution; the conformal quantile of the calibration books' scores is the nominal coverage to ask for, so that the
+The method is distributional conformal prediction (Chernozhukov, Wüthrich, Zhu, PNAS 2021): a book's score is the
+nominal coverage of the smallest interval that holds its true price, of those that grow from the median to where prices
+lie densest; the conformal quantile of the calibration books' scores is the nominal coverage to ask for, so that the
 wanted share of new books is held. Quantiles are corrected in the same way, by central intervals: |2 F(price) - 1|.
 """
 
@@ -20,14 +20,12 @@ from .errors import InputError
 
 # Fewer books say too little about a tail of 20 %.
 MIN_BOOKS = 20
-# exp(-27.6) is the last of the twelve decimals that are kept.
-_FURTHEST = 27.6
 
 
 class Calibration(BaseModel):
     """What turns a distribution's quantiles into intervals that hold their coverage.
 
-    `scores` are the sorted scores of the calibration books by central intervals, `shortest` those by shortest ones
+    `scores` are the sorted scores of the calibration books by central intervals, `dense` those by dense ones
     (without them, intervals are central), both thinned to at most 1,000; `n` is how many books there were; `wide` the
     relative width (interval at the default coverage, over the median) that one book in ten exceeded.
     """
@@ -35,7 +33,7 @@ class Calibration(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     scores: tuple[float, ...] = Field(min_length=1)
-    shortest: tuple[float, ...] = ()
+    dense: tuple[float, ...] = ()
     n: int = Field(ge=1)
     wide: float
 
@@ -53,8 +51,8 @@ class Calibration(BaseModel):
         n = len(prices)
         pairs = list(zip(distributions, prices, strict=True))
         central = [abs(2 * float(distribution.cdf(price)) - 1) for distribution, price in pairs]
-        shortest = [_shortest_score(distribution, price) for distribution, price in pairs]
-        fitted = cls(scores=_thinned(central), shortest=_thinned(shortest), n=n, wide=math.inf)
+        dense = [distribution.dense_coverage(price) for distribution, price in pairs]
+        fitted = cls(scores=_thinned(central), dense=_thinned(dense), n=n, wide=math.inf)
         widths = [
             (high - low) / max(d.median, 1) for d in distributions for low, high in [fitted.interval(d, coverage)]
         ]
@@ -65,7 +63,7 @@ class Calibration(BaseModel):
 
         The finite-sample quantile at ceil((n + 1) * coverage) / n; 1 where there are too few books for that.
         """
-        return self._nominal(self.shortest or self.scores, coverage)
+        return self._nominal(self.dense or self.scores, coverage)
 
     def _nominal(self, scores: Sequence[float], coverage: float) -> float:
         level = math.ceil((self.n + 1) * coverage - 1e-9) / self.n
@@ -75,7 +73,7 @@ class Calibration(BaseModel):
     def interval(self, distribution: PriceDistribution, coverage: float) -> tuple[float, float]:
         """Low and high, in units, that hold the true price of a share `coverage` of books, with the median between."""
         nominal = self.nominal(coverage)
-        return distribution.shortest_interval(nominal) if self.shortest else distribution.interval(nominal)
+        return distribution.dense_interval(nominal) if self.dense else distribution.interval(nominal)
 
     def quantile(self, distribution: PriceDistribution, level: float) -> float:
         """The price, in units, that a share `level` of such books lie under: an end of a central interval."""
@@ -97,17 +95,6 @@ class Calibration(BaseModel):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is not a readable calibration; calibrate the model again") from error
-
-
-def _shortest_score(distribution: PriceDistribution, price: float) -> float:
-    """The nominal coverage at which the shortest interval comes to hold the price, by bisection."""
-    # By the logarithm of what is left out, to tell the far tails of an over-confident model apart.
-    below, above = 0.0, _FURTHEST
-    for _ in range(24):
-        middle = (below + above) / 2
-        low, high = distribution.shortest_interval(-math.expm1(-middle))
-        below, above = (below, middle) if low <= price <= high else (middle, above)
-    return -math.expm1(-above)
 
 
 def _thinned(scores: Sequence[float]) -> tuple[float, ...]:

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 PRICES = 1000
 _UNITS = np.arange(PRICES, dtype=np.float64)
 _EDGES = np.arange(PRICES + 1, dtype=np.float64) - 0.5
+# How far around a price, as a share of it, its density is measured.
+_SMOOTH = 0.05
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -105,25 +107,65 @@ class PriceDistribution:
         low, high = self.quantile([(1 - coverage) / 2, (1 + coverage) / 2])
         return float(low), float(high)
 
-    def shortest_interval(self, coverage: float) -> tuple[float, float]:
-        """The narrowest interval, in units, that holds `coverage` of the probability, stretched to hold the median.
+    @cached_property
+    def _densest(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """All units, from that of the median outward where prices lie densest, and the probability before each.
 
-        Prices have a long upper tail: it is narrower than the central one, and lies lower.
+        Density is smoothed, since round prices stick out, and falls outward on either side by its running minimum.
+        """
+        centre = self._unit(self.median)
+        low = np.maximum(_UNITS * (1 - _SMOOTH) - 1, _EDGES[0])
+        high = np.minimum(_UNITS * (1 + _SMOOTH) + 1, _EDGES[-1])
+        density = (self.cdf(high) - self.cdf(low)) / (high - low)
+        below, above = density[centre::-1], density[centre:]
+        density = np.concatenate([np.minimum.accumulate(below)[:0:-1], np.minimum.accumulate(above)])
+        density[centre] = np.inf
+        order = np.lexsort((np.abs(_UNITS - centre), -density))
+        return order, np.concatenate([[0.0], np.cumsum(self.probabilities[order])])
+
+    def dense_interval(self, coverage: float) -> tuple[float, float]:
+        """The interval, in units, that holds `coverage` where prices lie densest around the median.
+
+        Prices have a long upper tail: it is narrower than the central one, and lies lower. One of less coverage lies
+        within one of more.
 
         Raises:
             ValueError: a coverage outside of (0, 1].
         """
         if not 0 < coverage <= 1:
             raise ValueError(f"coverage must lie in (0, 1], not {coverage}")
-        # Within a unit the probability is even, so that a narrowest interval begins or ends where a unit does.
-        total = self._cumulative[-1]
-        begins = np.flatnonzero(self._cumulative <= (1 - coverage) * total)
-        ends = np.flatnonzero(self._cumulative >= coverage * total)
-        lows = [np.maximum(_EDGES[begins], 0.0), self.quantile(self._cumulative[ends] / total - coverage)]
-        highs = [self.quantile(self._cumulative[begins] / total + coverage), _EDGES[ends]]
-        low, high = np.concatenate(lows), np.concatenate(highs)
-        narrowest = int((high - low).argmin())
-        return min(float(low[narrowest]), self.median), max(float(high[narrowest]), self.median)
+        order, before = self._densest
+        count = min(max(int(np.searchsorted(before, coverage)), 1), PRICES)
+        last, held = int(order[count - 1]), order[:count]
+        low, high = _EDGES[held.min()], _EDGES[held.max() + 1]
+        # Of the last unit only as much as is wanted.
+        share = min((coverage - before[count - 1]) / self.probabilities[last], 1.0) if self.probabilities[last] else 1.0
+        if count == 1:
+            low, high = self.median - share * (self.median - low), self.median + share * (high - self.median)
+        elif last == held.min():
+            low = _EDGES[last + 1] - share
+        else:
+            high = _EDGES[last] + share
+        return max(float(low), 0.0), float(high)
+
+    def dense_coverage(self, price: float) -> float:
+        """The coverage at which `dense_interval` comes to hold `price` units."""
+        if not _EDGES[0] <= price <= _EDGES[-1]:
+            return 1.0
+        order, before = self._densest
+        unit = self._unit(price)
+        place = int(np.flatnonzero(order == unit)[0])
+        if place == 0:
+            end = _EDGES[unit] if price < self.median else _EDGES[unit + 1]
+            share = (price - self.median) / (end - self.median) if end != self.median else 0.0
+        else:
+            share = _EDGES[unit + 1] - price if price < self.median else price - _EDGES[unit]
+        return min(float(before[place] + share * self.probabilities[unit]), 1.0)
+
+    @staticmethod
+    def _unit(price: float) -> int:
+        """The unit that a price rounds to."""
+        return min(max(int(np.floor(price + 0.5)), 0), PRICES - 1)
 
     def probability_above(self, price: float) -> float:
         """Probability that the true price is above `price` units."""

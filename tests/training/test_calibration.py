@@ -49,7 +49,7 @@ def test_thinned_scores_of_many_books_say_the_same():
     distributions, prices = books(1500, 3, confidence=1.5)
     few, many = Calibration.fit(distributions[:1000], prices[:1000]), Calibration.fit(distributions, prices)
     assert len(many.scores) == 1000 and many.n == 1500 and few.n == 1000
-    exact = np.sort([abs(2 * float(d.cdf(price)) - 1) for d, price in zip(distributions, prices, strict=True)])
+    exact = [d.dense_coverage(price) for d, price in zip(distributions, prices, strict=True)]
     for coverage in (0.1, 0.5, 0.8, 0.9):
         assert many.nominal(coverage) == pytest.approx(np.quantile(exact, coverage), abs=0.01)
 
@@ -132,17 +132,17 @@ def test_says_that_there_is_no_file(tmp_path):
 def test_quantiles_are_the_ends_of_central_intervals():
     distributions, prices = books(200, 1, 1)
     calibration = Calibration.fit(distributions, prices)
-    central = calibration.model_copy(update={"shortest": ()})
+    central = calibration.model_copy(update={"dense": ()})
     for distribution in distributions[:5]:
         ends = [calibration.quantile(distribution, level) for level in (0.1, 0.9)]
         assert ends == pytest.approx(central.interval(distribution, 0.8), abs=1e-6)
         assert calibration.quantile(distribution, 0.5) == pytest.approx(distribution.median, abs=1)
 
 
-def test_shortest_intervals_hold_as_much_in_less_room():
+def test_dense_intervals_hold_as_much_as_central_ones():
     distributions, prices = books(2000, 1, 1)
     calibration = Calibration.fit(distributions[:1000], prices[:1000])
-    central = calibration.model_copy(update={"shortest": ()})
+    central = calibration.model_copy(update={"dense": ()})
     for which in (calibration, central):
         intervals = [which.interval(distribution, 0.8) for distribution in distributions[1000:]]
         held = np.mean([low <= price <= high for (low, high), price in zip(intervals, prices[1000:], strict=True)])

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -173,23 +175,35 @@ def test_every_distribution_can_be_drawn(distribution, width):
     assert "█" in distribution.to_text(width)
 
 
-@given(
-    arrays(np.float64, PRICES, elements=st.floats(0, 1)).filter(lambda values: values.sum() > 0.1),
-    st.floats(0.01, 0.99),
-)
-@settings(max_examples=30)
-def test_the_shortest_interval_holds_its_share_and_the_median(weights, coverage):
+@given(arrays(np.float64, PRICES, elements=st.floats(0, 1)).filter(lambda values: values.sum() > 0.1), st.data())
+@settings(max_examples=50)
+def test_dense_intervals_hold_their_share_and_the_median_and_each_other(weights, data):
     distribution = PriceDistribution(weights)
-    low, high = distribution.shortest_interval(coverage)
-    assert 0 <= low <= distribution.median <= high
-    assert distribution.cdf(high) - (distribution.cdf(low) if low > 0 else 0) >= coverage - 1e-6
-    central = distribution.interval(coverage)
-    if low < distribution.median < high:  # not stretched
-        assert high - low <= central[1] - central[0] + 1e-6
+    coverages = sorted(data.draw(st.lists(st.floats(0.001, 1), min_size=2, max_size=5)))
+    intervals = [distribution.dense_interval(coverage) for coverage in coverages]
+    for (low, high), coverage in zip(intervals, coverages, strict=True):
+        assert 0 <= low <= distribution.median <= high
+        held = distribution.cdf(high) - (distribution.cdf(low) if low > 0 else 0)
+        assert held >= coverage - 1e-6
+    for (low, high), (lower, higher) in pairwise(intervals):
+        assert lower <= low + 1e-9 and high <= higher + 1e-9
 
 
-def test_the_shortest_interval_of_a_long_tail_lies_low():
+@given(arrays(np.float64, PRICES, elements=st.floats(0.001, 1)), st.floats(0.6, 999))
+@settings(max_examples=50)
+def test_the_dense_coverage_of_a_price_is_where_the_interval_comes_to_hold_it(weights, price):
+    distribution = PriceDistribution(weights)
+    coverage = distribution.dense_coverage(price)
+    low, high = distribution.dense_interval(min(coverage + 1e-9, 1))
+    assert low - 1e-4 <= price <= high + 1e-4
+    if coverage > 1e-4:
+        low, high = distribution.dense_interval(coverage - 1e-5)
+        assert not low < price < high
+    assert distribution.dense_coverage(2000) == 1
+
+
+def test_the_dense_interval_of_a_long_tail_lies_low():
     distribution = PriceDistribution(np.exp(-np.arange(1000) / 50))
-    low, high = distribution.shortest_interval(0.8)
+    low, high = distribution.dense_interval(0.8)
     assert low == 0 and high == pytest.approx(50 * np.log(5), abs=1)
     assert high < distribution.interval(0.8)[1]
