@@ -207,13 +207,14 @@ def test_the_report_is_made_of_its_predictions_file_and_nothing_else(tmp_path):
 def test_the_embedded_model_and_all_baselines_are_measured_as_scikit_learn_does(tmp_path):
     """A real evaluation, from a model folder to its report."""
     model = shutil.copytree(find_model("embedded"), tmp_path / "m", copy_function=shutil.copyfile)
+    shutil.rmtree(model / "baselines")
     fit_baselines({"train": priced_books(400, seed=11)}, model)
     books = priced_books(300, seed=12)
     predictions = ask_methods(load_methods(model, device="cpu"), books)
     config = ModelFolder(model).config
     report = build_report(predictions, config, model="m", data="synthetic books")
     save_report(tmp_path / "r", report, predictions, [priced.book for priced in books])
-    assert list(recompute(tmp_path / "r")["methods"]) == ["llm", *BASELINES]
+    assert list(recompute(tmp_path / "r")["methods"]) == ["llm", *BASELINES, "cross_check"]
     page = (tmp_path / "r" / PAGE).read_text(encoding="utf-8")
     assert "A demonstration model." in page and all(kind.title in page for kind in BASELINES.values())
 
