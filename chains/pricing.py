@@ -191,6 +191,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         *,
         revision: str | None = None,
         device: str | None = None,
+        in_4bit: bool = False,
         coverage: float = DEFAULT_COVERAGE,
         cross_check: bool = False,
         backend: BackendLike | None = None,
@@ -199,6 +200,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
         """The chain of a model folder, a hub id or `embedded`.
 
         Args:
+            in_4bit: keep a QLoRA-tuned model's base in 4 bits, for a GPU that is too small for it in 16.
             coverage: share of books whose true price lies within `low` and `high`.
             cross_check: blend the model's estimates with those of the folder's baselines and comparables.
             backend: what runs the model in the place of this process; see `connect`.
@@ -208,7 +210,7 @@ class PricingChain(RunnableSerializable[BookInput, PriceEstimate]):
             InputError: no such model, one that cannot be used, or nothing in its folder to cross-check with.
         """
         if backend is None:
-            pricer = load_pricer(name, revision=revision, device=device)
+            pricer = load_pricer(name, revision=revision, device=device, in_4bit=in_4bit)
             return cls.from_pricer(pricer, coverage=coverage, cross_check=cross_check)
         pricer = describe_pricer(name, revision=revision)
         llm = connect(backend, pricer)

@@ -74,18 +74,28 @@ def choose_device(device: str | None = None) -> torch.device:
 
 
 def load_pricer(
-    name: str | Path, *, revision: str | None = None, device: str | None = None, dtype: torch.dtype | None = None
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    in_4bit: bool = False,
 ) -> Pricer:
     """Load a pricer by name: `embedded`, a model folder, a hub id, or a plain causal language model.
 
     Args:
         dtype: of the weights; float32 on a CPU and bfloat16 on a GPU where None.
+        in_4bit: keep the base in the 4 bits that it was tuned in, and the adapter beside it: a quarter of the memory,
+            and slower.
 
     Raises:
-        InputError: no such model, one that cannot be read, or a base model other than the adapter's.
+        InputError: no such model, one that cannot be read, a base model other than the adapter's, or one that was not
+            tuned in 4 bits and is asked for in them.
     """
     path = find_model(name, revision)
     folder = ModelFolder(path)
+    if in_4bit and not (folder.adapter.exists() and (path / "pricer.json").exists() and folder.config.quantized):
+        raise InputError(f"{name} was not tuned on weights in 4 bits and cannot be loaded in them; leave that out")
     if not (path / "pricer.json").exists() and (path / "config.json").exists():
         model, tokenizer = load_base(path, choose_device(device), dtype)
         config = PricerConfig(base_model=str(name), content_tokens=DEFAULT_CONTENT_TOKENS)
@@ -101,9 +111,9 @@ def load_pricer(
         base = find_base(config.base_model, config.base_revision)
         if fingerprint_weights(base) != config.base_fingerprint:
             raise InputError(f"{name} was trained on another {config.base_model} than the one at hand; train it again")
-        model, tokenizer = load_base(base, choose_device(device), dtype)
+        model, tokenizer = load_base(base, choose_device(device), dtype, in_4bit=in_4bit)
         own = ""
-    if config.quantized:
+    if config.quantized and not in_4bit:
         round_to_nf4(model)
     if folder.adapter.exists():
         own = fingerprint_weights(folder.adapter)
@@ -112,7 +122,9 @@ def load_pricer(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
-                model = PeftModel.from_pretrained(model, str(folder.adapter)).merge_and_unload()
+                model = PeftModel.from_pretrained(model, str(folder.adapter))
+                # Merged into the packed weights, the adapter would be rounded, too.
+                model = model if in_4bit else model.merge_and_unload()
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise InputError(f"the adapter in {path} cannot be loaded ({_first_line(error)})") from error
     return _pricer(name, revision, folder, config, model.eval(), tokenizer, own)
@@ -175,26 +187,33 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def load_base(
-    folder: Path, device: torch.device, dtype: torch.dtype | None = None
+    folder: Path, device: torch.device, dtype: torch.dtype | None = None, *, in_4bit: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model and its tokenizer, in `dtype`, or float32 on a CPU and bfloat16 on a GPU.
+
+    With `in_4bit` its linear weights are packed as NF4 with double quantization, as QLoRA's base has them.
 
     Raises:
         InputError: a folder that holds none, or damaged files.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     tokenizer = load_tokenizer(folder)
+    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
+    packed = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16),
+            dtype=dtype,
+            **({"quantization_config": packed, "device_map": {"": device}} if in_4bit else {}),
             local_files_only=True,
             use_safetensors=True,
         )
     except Exception as error:  # transformers and safetensors raise many kinds for a damaged folder
         raise InputError(f"{folder} holds no readable language model ({_first_line(error)})") from error
-    return model.to(device), tokenizer
+    return model if in_4bit else model.to(device), tokenizer
 
 
 @torch.no_grad()
