@@ -62,9 +62,9 @@ class EvidenceSettings(BaseModel):
 
     def example(self) -> str:
         """A line as long as most."""
-        return evidence_lines(np.full((1, self.neighbours), 25.0), {name: np.array([25.0]) for name in self.baselines})[
-            0
-        ]
+        estimates = {name: np.array([25.0]) for name in self.baselines}
+        [line] = evidence_lines(np.full((1, self.neighbours), 25.0), estimates)
+        return line
 
 
 class Evidence:
