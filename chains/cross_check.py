@@ -25,8 +25,8 @@ from ..training.money import format_money
 
 # The language model among the methods' prices.
 LLM = "llm"
-# How many of the methods that are furthest off are named in words.
-_NAMED = 2
+# How many comparables an estimate lists, and how many of the methods that are furthest off are named in words.
+_SHOWN, _NAMED = 6, 2
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class CrossCheck:
         blended = self.blend.distributions(opinions)
         spreads = self.blend.spread(opinions)
         unit = estimates[0].unit
-        similar = self.comparables.named(neighbours, unit)
+        similar = self.comparables.named(neighbours.first(_SHOWN), unit)
         parser = parser.model_copy(update={"calibration": self.blend.calibration})
         results = []
         for row, (own, distribution) in enumerate(zip(estimates, blended, strict=True)):

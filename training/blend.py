@@ -1,9 +1,12 @@
-"""The cross-check's blend: what all methods say of a book, made into one price distribution. Knows numbers, no models.
+"""The cross-check's blend: what all methods say of a book, made into one price distribution. Knows no models.
 
-A small gradient boosting reads the baselines' estimates, the nearest books' prices and similarities, and the ratings,
-and corrects the methods' mean log price. It is fitted on out-of-fold estimates (stacking: Wolpert, Neural Networks
-1992; Breiman, Machine Learning 1996), so that it learns whom to believe about new books, not about known ones. A second
-one tells how far off the first is; with the errors' common shape that makes a distribution (a location-scale model).
+It is fitted on out-of-fold estimates (stacking: Wolpert, Neural Networks 1992), so that it learns whom to believe about
+new books, not about known ones, and in two steps. A regression with no negative weight makes one estimate of the
+baselines' (stacked regressions: Breiman, Machine Learning 1996). A forest of extremely randomized trees (Geurts, Ernst,
+Wehenkel, Machine Learning 2006) then reads what they say, what the nearest books cost, and the book's numbers and
+names, and gives the distribution of the true price around that estimate: the share of the training books in the same
+leaves that lie below each of `LEVELS` (as in quantile regression forests: Meinshausen, JMLR 2006; the trees are grown
+for those shares, which is to say for the continuous ranked probability score).
 A language model's distribution joins by a linear opinion pool, its weight fitted on books that it did not learn from:
 out-of-fold estimates of a language model cost as many trainings.
 """
@@ -16,31 +19,42 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from .baselines.base import one_thread
+from .baselines.features import NAMES, NUMBERS, feature_table
+from .baselines.similar import K, neighbour_features
+from .baselines.tabular import target_encoder
 from .book import Book
 from .calibration import MIN_BOOKS, Calibration
 from .dataset import MAX_UNITS, MIN_UNITS
 from .distribution import PRICES, PriceDistribution
 from .errors import InputError
 from .estimate import Agreement
-from .neighbours import Neighbours, groups_of
-from .saving import check_manifest, load_estimator, read_array, save_estimator, write_manifest
+from .neighbours import Neighbours
+from .saving import check_forest, check_manifest, load_estimator, read_array, save_estimator, write_manifest
 
 KIND = "blend"
 # Baselines that say the same, or anything, of every book: nothing to blend.
 UNINFORMATIVE = frozenset({"random", "mean", "median"})
 # What `bookpricer train` blends: all that read the book, but Word2Vec, the weakest and by far the slowest to fit.
-BLENDED = ("linear_regression", "hist_gradient_boosting", "neighbours", "tfidf_ridge", "vector_boosting")
-NEIGHBOURS = 6
+BLENDED = (
+    "linear_regression", "hist_gradient_boosting", "neighbours", "tfidf_ridge", "kernel_ridge", "vector_boosting",
+)  # fmt: skip
+# As many as the baselines on sentence vectors ask for.
+NEIGHBOURS = K
 # The share of calibration books whose methods "agree" on the price, and beyond which they "disagree".
-_AGREE, _DISAGREE = 0.5, 0.9
-_FOLDS = 5
+_AGREE, _DISAGREE = 0.5, 0.96
+# How many of the baselines are asked whether they agree: the best. That a weak one is elsewhere says little.
+_TRUSTED = 3
 # Fewer books teach less than the methods' plain mean.
 MIN_FIT_BOOKS = 200
+# Where the distribution of the error is known: quantiles of the training books' errors. Dense in the middle, where the
+# estimate is read off.
+LEVELS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
+# Beyond the largest error that was seen, in the logarithm of the price.
+_BEYOND = 0.5
 _EDGES = np.arange(PRICES + 1) - 0.5
-_LEAST_SCALE = 0.05
 _UNKNOWN = -9.0
 
 
@@ -51,7 +65,7 @@ class Opinions:
     Args:
         books: the books.
         baselines: name -> prices, shape (n,).
-        neighbours: at least `NEIGHBOURS` of each book, none of them another edition of it where anything is fitted.
+        neighbours: the nearest `NEIGHBOURS` of each book, none of them another edition of it where anything is fitted.
         distributions: the language model's, one a book; None without one.
     """
 
@@ -78,9 +92,13 @@ class Blend:
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
-        self._centre: Any = None
-        self._scale: Any = None
-        self._shape = np.zeros(0)
+        self._encoder: Any = None
+        self._forest: Any = None
+        # Of the regression: a weight a baseline, and a constant.
+        self._weights = np.zeros(0)
+        # Errors, in the logarithm of the price, that the forest gives the probability below; and an end on either side.
+        self._errors = np.zeros(0)
+        self._trusted: tuple[str, ...] = ()
         self.llm_weight = 0.0
         self.agree, self.disagree = np.inf, np.inf
 
@@ -103,25 +121,26 @@ class Blend:
         self._names = tuple(name for name in opinions.baselines if name not in UNINFORMATIVE)
         if not self._names:
             raise InputError("the blend needs a baseline that reads the books; fit them with `bookpricer baselines`")
-        mean, matrix = self._matrix(opinions)
-        target = np.log(units) - mean
-        # How far off the blend is shows on books that it was not fitted on.
-        folds = _folds(opinions.books)
-        # A step of the logarithm is worth as many dollars as the book is: so the error in dollars is what is least.
-        weights = np.exp(mean)
-        corrections = np.zeros(len(units))
-        for fold in range(_FOLDS):
-            held = folds == fold
-            others = _boosting("absolute_error").fit(matrix[~held], target[~held], sample_weight=weights[~held])
-            corrections[held] = others.predict(matrix[held])
-        residuals = target - corrections
-        with one_thread(len(units)):
-            self._centre = _boosting("absolute_error").fit(matrix, target, sample_weight=weights)
-            # Fewer rounds: a spread is rough anyway, and must not learn single books.
-            self._scale = _boosting("squared_error", 60, 40).fit(matrix, np.log(np.abs(residuals) + 0.02))
-        shape = residuals / self._spread_of(matrix)
-        # The median of the distribution is the centre itself.
-        self._shape = np.quantile(shape - np.median(shape), np.linspace(0.002, 0.998, 250))
+        from sklearn.ensemble import ExtraTreesRegressor
+        from sklearn.linear_model import LinearRegression
+
+        target, logs = np.log(units), self._logs(opinions.baselines)
+        misses = np.abs(np.exp(logs) - units[:, None]).mean(axis=0)
+        self._trusted = tuple(self._names[i] for i in np.argsort(misses, kind="stable")[:_TRUSTED])
+        stack = LinearRegression(positive=True).fit(logs, target)
+        self._weights = np.append(stack.coef_, stack.intercept_)
+        self._encoder = target_encoder()
+        table = feature_table(opinions.books)
+        names = self._encoder.fit_transform(table[list(NAMES)], target)
+        estimate, matrix = self._matrix(opinions, table, names)
+        errors = target - estimate
+        inner = np.quantile(errors, LEVELS)
+        self._errors = np.array([errors.min() - _BEYOND, *inner, errors.max() + _BEYOND])
+        # Leaves of more books where there are more: the model stays small, and its curve smooth.
+        self._forest = ExtraTreesRegressor(
+            100, min_samples_leaf=max(5, len(units) // 800), max_features=0.3, random_state=0, n_jobs=-1
+        ).fit(matrix, (errors[:, None] <= inner).astype(np.float64))
+        self._forest.n_jobs = None  # one book is priced faster without threads
         return self
 
     def weigh(self, opinions: Opinions, prices: ArrayLike) -> Blend:
@@ -160,8 +179,11 @@ class Blend:
         return [_pool(a, b, self.llm_weight) for a, b in zip(own, opinions.distributions, strict=True)]
 
     def spread(self, opinions: Opinions) -> NDArray[np.float64]:
-        """How far the methods are apart: the standard deviation of their log prices, shape (n,)."""
-        logs = self._logs(opinions.baselines)
+        """How far the methods are apart, shape (n,).
+
+        The standard deviation of the log prices of the three best baselines and the language model.
+        """
+        logs = self._logs(opinions.baselines, self._trusted)
         if opinions.distributions is not None:
             medians = np.log(np.maximum([d.median for d in opinions.distributions], MIN_UNITS))
             logs = np.column_stack([logs, medians])
@@ -174,15 +196,16 @@ class Blend:
     def save(self, folder: Path) -> None:
         """Write into `folder`, made where it is not there: skops, .npy, JSON, and a manifest with hashes."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_estimator(self._centre, folder / "centre.skops")
-        save_estimator(self._scale, folder / "scale.skops")
-        np.save(folder / "shape.npy", self._shape, allow_pickle=False)
-        files = ["centre.skops", "scale.skops", "shape.npy"]
+        save_estimator(self._encoder, folder / "encoder.skops")
+        save_estimator(self._forest, folder / "forest.skops")
+        np.save(folder / "weights.npy", self._weights, allow_pickle=False)
+        np.save(folder / "errors.npy", self._errors, allow_pickle=False)
+        files = ["encoder.skops", "forest.skops", "weights.npy", "errors.npy"]
         if self.calibration:
             self.calibration.save(folder / "calibration.json")
             files.append("calibration.json")
         settings = {
-            "baselines": list(self._names), "llm_weight": self.llm_weight,
+            "baselines": list(self._names), "trusted": list(self._trusted), "llm_weight": self.llm_weight,
             "agree": min(self.agree, 1e9), "disagree": min(self.disagree, 1e9),
         }  # fmt: skip
         write_manifest(folder, KIND, files, settings)
@@ -197,17 +220,24 @@ class Blend:
         settings = check_manifest(folder, KIND)
         blend = cls()
         try:
-            blend._names = tuple(map(str, settings["baselines"]))
+            blend._names, blend._trusted = (tuple(map(str, settings[name])) for name in ("baselines", "trusted"))
             blend.llm_weight, blend.agree, blend.disagree = (
                 float(settings[name]) for name in ("llm_weight", "agree", "disagree")
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{folder} does not fit this version; train the model again") from error
-        blend._centre, blend._scale = (load_estimator(folder / f"{name}.skops") for name in ("centre", "scale"))
-        blend._shape = read_array(folder / "shape.npy", np.float64)
-        columns = _width(len(blend._names))
-        fits = all(getattr(model, "n_features_in_", 0) == columns for model in (blend._centre, blend._scale))
-        if not fits or blend._shape.ndim != 1 or len(blend._shape) < 2 or not 0 <= blend.llm_weight <= 1:
+        blend._encoder, blend._forest = (load_estimator(folder / f"{name}.skops") for name in ("encoder", "forest"))
+        blend._weights = read_array(folder / "weights.npy", np.float64)
+        blend._errors = read_array(folder / "errors.npy", np.float64)
+        fits = (
+            check_forest(blend._forest, _width(len(blend._names)), len(LEVELS))
+            and getattr(blend._encoder, "n_features_in_", 0) == len(NAMES)
+            and blend._weights.shape == (len(blend._names) + 1,)
+            and blend._errors.shape == (len(LEVELS) + 2,)
+            and set(blend._trusted) <= set(blend._names)
+            and 0 <= blend.llm_weight <= 1
+        )
+        if not fits:
             raise InputError(f"{folder} does not fit this version; train the model again")
         if (folder / "calibration.json").is_file():
             blend.calibration = Calibration.load(folder / "calibration.json")
@@ -215,46 +245,35 @@ class Blend:
 
     def _own_distributions(self, opinions: Opinions) -> list[PriceDistribution]:
         """Without the language model's."""
-        mean, matrix = self._matrix(opinions)
-        with one_thread(len(mean)):
-            centres = np.clip(mean + self._centre.predict(matrix), np.log(MIN_UNITS), np.log(MAX_UNITS))
-            scales = self._spread_of(matrix)
-        return [_distribution(centre, scale, self._shape) for centre, scale in zip(centres, scales, strict=True)]
+        table = feature_table(opinions.books)
+        estimate, matrix = self._matrix(opinions, table, self._encoder.transform(table[list(NAMES)]))
+        below = self._forest.predict(matrix)
+        return [_distribution(centre + self._errors, row) for centre, row in zip(estimate, below, strict=True)]
 
-    def _spread_of(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.maximum(np.exp(np.clip(self._scale.predict(matrix), -5, 3)), _LEAST_SCALE))
+    def _logs(
+        self, baselines: Mapping[str, NDArray[np.float64]], names: Sequence[str] | None = None
+    ) -> NDArray[np.float64]:
+        chosen = self._names if names is None else names
+        return np.log(np.column_stack([np.clip(baselines[name], MIN_UNITS, MAX_UNITS) for name in chosen]))
 
-    def _logs(self, baselines: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        return np.log(np.column_stack([np.clip(baselines[name], MIN_UNITS, MAX_UNITS) for name in self._names]))
-
-    def _matrix(self, opinions: Opinions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The methods' mean log price, shape (n,), and what corrects it, shape (n, `_width`)."""
+    def _matrix(
+        self, opinions: Opinions, table: pd.DataFrame, names: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The regression's estimate of the log price, shape (n,), and what the forest reads, shape (n, `_width`)."""
         logs = self._logs(opinions.baselines)
-        mean = logs.mean(axis=1)
-        found = opinions.neighbours
-        pad = max(0, NEIGHBOURS - found.prices.shape[1])
-        prices = np.pad(found.prices[:, :NEIGHBOURS], ((0, 0), (0, pad)), constant_values=np.nan)
-        similarities = np.pad(found.similarities[:, :NEIGHBOURS], ((0, 0), (0, pad)), constant_values=-np.inf)
-        ratings = [
-            (
-                np.nan if book.average_rating is None else book.average_rating,
-                np.log1p(min(max(book.rating_number or 0, 0), 10**9)),
-            )
-            for book in opinions.books
-        ]
+        estimate = np.clip(logs @ self._weights[:-1] + self._weights[-1], np.log(MIN_UNITS), np.log(MAX_UNITS))
         matrix = np.column_stack(
             [
-                logs - mean[:, None],
-                mean,
+                logs - estimate[:, None],
+                estimate,
                 logs.std(axis=1),
-                np.log(prices) - mean[:, None],
-                np.where(np.isfinite(similarities), similarities, 0.0),
-                np.array(ratings, dtype=np.float64).reshape(-1, 2),
+                neighbour_features(opinions.neighbours),
+                table[list(NUMBERS)].to_numpy(dtype=np.float64),
+                names,
             ]
         )
         # Rounded: the order of a sum in a batch must not tip a split.
-        # A number of its own says "not known": the trees' binning fails on a column without any number.
-        return mean, np.nan_to_num(np.round(matrix, 4), nan=_UNKNOWN)
+        return estimate, np.nan_to_num(np.round(matrix, 4), nan=_UNKNOWN, posinf=_UNKNOWN, neginf=_UNKNOWN)
 
 
 def fit_blend(
@@ -287,33 +306,14 @@ def fit_blend(
 
 
 def _width(baselines: int) -> int:
-    return baselines + 2 + 2 * NEIGHBOURS + 2
+    return baselines + 2 + 5 + len(NUMBERS) + len(NAMES)
 
 
-def _boosting(loss: str, rounds: int = 100, least: int = 20) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    return HistGradientBoostingRegressor(
-        loss=loss, learning_rate=0.06, max_iter=rounds, max_leaf_nodes=8, max_features=0.5,
-        l2_regularization=1.0, min_samples_leaf=least, early_stopping=False, random_state=0,
-    )  # fmt: skip
-
-
-def _folds(books: Sequence[Book]) -> NDArray[np.int64]:
-    """A fold for each book, the same for all its editions."""
-    works, numbers = np.unique(groups_of(books), return_inverse=True)
-    return np.asarray(np.random.default_rng(0).permutation(len(works))[numbers] % _FOLDS)
-
-
-def _distribution(centre: float, scale: float, shape: NDArray[np.float64]) -> PriceDistribution:
-    """The prices exp(centre + scale * z), z with the quantiles `shape`, and a little probability beyond both ends."""
-    levels = np.linspace(0.002, 0.998, len(shape))
-    step = 3.0
-    z = np.concatenate([[shape[0] - step], shape, [shape[-1] + step]])
-    levels = np.concatenate([[0.0], levels, [1.0]])
+def _distribution(logs: NDArray[np.float64], below: NDArray[np.float64]) -> PriceDistribution:
+    """From the probability below each but the first and last of these log prices; even in between."""
     with np.errstate(divide="ignore"):
-        positions = (np.log(np.maximum(_EDGES, 1e-9)) - centre) / scale
-    cumulative = np.interp(positions, z, levels)
+        edges = np.log(np.maximum(_EDGES, 1e-9))
+    cumulative = np.interp(edges, logs, [0.0, *below, 1.0])
     # What lies beyond the model's range stands at its ends.
     cumulative[0], cumulative[-1] = 0.0, 1.0
     return PriceDistribution(np.diff(cumulative))

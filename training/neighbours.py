@@ -49,6 +49,10 @@ class Neighbours:
     similarities: NDArray[np.float32]
     prices: NDArray[np.float64]
 
+    def first(self, k: int) -> Neighbours:
+        """The `k` most similar of them."""
+        return Neighbours(self.indices[:, :k], self.similarities[:, :k], self.prices[:, :k])
+
 
 class NeighbourIndex:
     """Priced books, found by similarity.

@@ -21,12 +21,14 @@ from .errors import InputError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-# Beyond what skops trusts by itself (scikit-learn's estimators, numpy's arrays): what fitted boosting is made of.
+# Beyond what skops trusts by itself (scikit-learn's estimators, numpy's arrays): what fitted boosting and fitted forests
+# are made of. A forest's trees are walked by compiled code that checks nothing: see `check_forest`.
 TRUSTED = frozenset(
     {
         "numpy.dtype",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.model_selection._split.KFold",
+        "sklearn.tree._tree.Tree",
     }
 )
 
@@ -92,6 +94,33 @@ def load_estimator(path: Path) -> Any:
         raise
     except Exception as error:  # skops raises many kinds for a damaged or foreign file
         raise InputError(f"{path} is not a readable model ({type(error).__name__}); fit the baselines again") from error
+
+
+def check_forest(forest: Any, features: int, outputs: int) -> bool:
+    """Whether a loaded scikit-learn forest is one of regression trees of this shape, each of which can be walked.
+
+    A crafted tree could send whoever walks it beyond its nodes, or around in a circle: in a fitted one every child
+    comes after its parent.
+    """
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    if not isinstance(forest, ExtraTreesRegressor) or (forest.n_features_in_, forest.n_outputs_) != (features, outputs):
+        return False
+    for estimator in forest.estimators_:
+        tree = estimator.tree_
+        left, right, nodes = tree.children_left, tree.children_right, np.arange(tree.node_count)
+        inner = left != -1
+        walkable = (
+            tree.value.shape == (tree.node_count, outputs, 1)
+            and tree.n_features == features
+            and (left[inner] > nodes[inner]).all()
+            and (right[inner] > nodes[inner]).all()
+            and max(left.max(initial=-1), right.max(initial=-1)) < tree.node_count
+            and ((tree.feature[inner] >= 0) & (tree.feature[inner] < features)).all()
+        )
+        if not (walkable and tree.node_count):
+            return False
+    return bool(forest.estimators_)
 
 
 def read_array(path: Path, dtype: Any) -> NDArray[Any]:

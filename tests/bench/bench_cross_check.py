@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bookpricer.training.baselines import BASELINES
-from bookpricer.training.blend import BLENDED, Blend, Opinions
+from bookpricer.training.blend import BLENDED, NEIGHBOURS, Blend, Opinions
 from bookpricer.training.book import Book
 from bookpricer.training.dataset import read_priced_books
 from bookpricer.training.distribution import PriceDistribution
@@ -52,7 +52,7 @@ def estimates_of(work: Path, fold: int, books: list[Book], prices: np.ndarray, g
                 baseline = BASELINES[name]().fit([known[i] for i in others], prices[train][others])
                 arrays[f"train_{name}"][held] = baseline.predict([known[i] for i in held])
         index = NeighbourIndex().fit(known, prices[train])
-        for name, found in (("train", index.query_own(6)), ("test", index.query(asked, 6))):
+        for name, found in (("train", index.query_own(NEIGHBOURS)), ("test", index.query(asked, NEIGHBOURS))):
             arrays[f"prices_{name}"], arrays[f"similarities_{name}"] = found.prices, found.similarities
         work.mkdir(parents=True, exist_ok=True)
         np.savez(file, **arrays)

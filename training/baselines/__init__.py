@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .base import Baseline
-from .similar import NeighboursBaseline, VectorBoostingBaseline
+from .similar import KernelRidgeBaseline, NeighboursBaseline, VectorBoostingBaseline
 from .simple import MeanBaseline, MedianBaseline, RandomBaseline
 from .tabular import HistGradientBoostingBaseline, LinearRegressionBaseline
 from .words import TfidfRidgeBaseline, Word2VecBaseline
@@ -27,6 +27,7 @@ BASELINES: Mapping[str, type[Baseline]] = {
         HistGradientBoostingBaseline,
         NeighboursBaseline,
         TfidfRidgeBaseline,
+        KernelRidgeBaseline,
         VectorBoostingBaseline,
     )
 }

@@ -33,7 +33,7 @@ def feature_table(books: Sequence[Book]) -> pd.DataFrame:
 
 def _numbers(book: Book) -> tuple[float, ...]:
     text = " ".join(book.description)[:_TEXT_LIMIT]
-    words = f"{book.title} {book.subtitle} {book.edition or ''}"[:1000].lower()
+    words = _title_words(book)
     rating = book.average_rating
     count = book.rating_number
     return (
@@ -48,10 +48,19 @@ def _numbers(book: Book) -> tuple[float, ...]:
         min(len(book.author), 300),
         min(book.title.count("("), 5),
         min(len(book.categories), 10),
-        "import" in words,
+        is_import(book),
         "illustrated" in words,
         any(word in words for word in ("box set", "boxed set", "boxset", "set of ", "collection")),
     )
+
+
+def is_import(book: Book) -> bool:
+    """Whether the title or the edition says that a book is imported."""
+    return "import" in _title_words(book)
+
+
+def _title_words(book: Book) -> str:
+    return f"{book.title} {book.subtitle} {book.edition or ''}"[:1000].lower()
 
 
 def named_categories(book: Book) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..book import Book
@@ -21,27 +22,32 @@ from .features import NAMES, NUMBERS, feature_table
 
 _FILE = "model.skops"
 # Fewer rows than this cannot be encoded out of fold in five parts.
-_FOLDS = 5
+ENCODER_FOLDS = 5
 
 
-class _Regression(Baseline):
-    """A scikit-learn pipeline over the table of features."""
+class TableRegression(Baseline):
+    """A scikit-learn pipeline over a table of features, for the log price."""
 
     _model: Any
 
     def _pipeline(self, n: int) -> Any:
+        """What to fit on `n` books."""
         raise NotImplementedError
+
+    def _table(self, books: Sequence[Book]) -> pd.DataFrame:
+        """One row a book."""
+        return feature_table(books)
 
     def _fit(self, books: Sequence[Book], prices: NDArray[np.float64]) -> None:
         self._model = self._pipeline(len(books))
         with warnings.catch_warnings(), one_thread(len(books)):
             warnings.simplefilter("ignore")  # features that no training book has
-            self._model.fit(feature_table(books), np.log(prices))
+            self._model.fit(self._table(books), np.log(prices))
 
     def _predict(self, books: Sequence[Book]) -> NDArray[np.float64]:
         with warnings.catch_warnings(), one_thread(len(books)):
             warnings.simplefilter("ignore")
-            return np.exp(np.clip(self._model.predict(feature_table(books)), -10, 10))
+            return np.exp(np.clip(self._model.predict(self._table(books)), -10, 10))
 
     def _files(self) -> Iterable[str]:
         return (_FILE,)
@@ -57,7 +63,7 @@ class _Regression(Baseline):
         return baseline
 
 
-class LinearRegressionBaseline(_Regression):
+class LinearRegressionBaseline(TableRegression):
     """Linear regression with a small penalty; numbers standardized, frequent names one column each, all encoded."""
 
     name = "linear_regression"
@@ -75,12 +81,12 @@ class LinearRegressionBaseline(_Regression):
             ("numbers", numbers, list(NUMBERS)),
             ("names", OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5), list(NAMES)),
         ]
-        if n >= _FOLDS * 2:
+        if n >= 2 * ENCODER_FOLDS:
             columns.append(("means", make_pipeline(target_encoder(), StandardScaler()), list(NAMES)))
         return make_pipeline(ColumnTransformer(columns, sparse_threshold=0), Ridge(alpha=3.0))
 
 
-class HistGradientBoostingBaseline(_Regression):
+class HistGradientBoostingBaseline(TableRegression):
     """Histogram gradient boosting (Ke et al., NeurIPS 2017; scikit-learn)."""
 
     name = "hist_gradient_boosting"
@@ -95,7 +101,7 @@ class HistGradientBoostingBaseline(_Regression):
         # A number of its own says "not known": the trees' binning fails on a column without any number.
         unknown = SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True)
         columns: list[Any] = [("numbers", unknown, list(NUMBERS))]
-        if n >= _FOLDS * 2:
+        if n >= 2 * ENCODER_FOLDS:
             columns.append(("means", target_encoder(), list(NAMES)))
         model = HistGradientBoostingRegressor(
             learning_rate=0.03, max_iter=300, max_leaf_nodes=8, max_features=0.5, l2_regularization=1.0,
@@ -109,4 +115,4 @@ def target_encoder() -> Any:
     from sklearn.model_selection import KFold
     from sklearn.preprocessing import TargetEncoder
 
-    return TargetEncoder(target_type="continuous", cv=KFold(_FOLDS, shuffle=True, random_state=0))
+    return TargetEncoder(target_type="continuous", cv=KFold(ENCODER_FOLDS, shuffle=True, random_state=0))

@@ -19,12 +19,16 @@ from ..cleaning import book_content, clean_text
 from ..errors import InputError
 from ..saving import read_json
 from .base import Baseline
-from .features import NUMBERS, feature_table
+from .features import NUMBERS, feature_table, is_import, named_categories
 
 _VOCABULARY, _ARRAYS = "vocabulary.json", "arrays.safetensors"
 _WORD = re.compile(r"\w+")
 # Words read of one book: it bounds the work on a field of many megabytes.
 _WORD_LIMIT = 3000
+# Letters read of a description, likewise.
+_TEXT_LIMIT = 20_000
+# A name is a word of its own, whatever letters it has.
+_ONE_WORD = {"token_pattern": r".+", "min_df": 2}
 
 
 def _head(book: Book) -> str:
@@ -32,26 +36,54 @@ def _head(book: Book) -> str:
     return book_content(book.model_copy(update={"description": (), "features": (), "rating_number": None}))
 
 
+def _description(book: Book) -> str:
+    return clean_text(" ".join(book.description)[:_TEXT_LIMIT])
+
+
 def _author(book: Book) -> str:
-    return clean_text(book.author[:200]).lower()
+    return _one_name(book.author)
+
+
+def _category(book: Book) -> str:
+    return _one_name(next(iter(named_categories(book)), ""))
+
+
+def _genre(book: Book) -> str:
+    return _one_name(next(reversed(named_categories(book)), ""))
+
+
+def _binding(book: Book) -> str:
+    """An imported paperback costs what a hardcover does: the two only mean something together."""
+    return _one_name(f"{book.format or 'unknown'}{' import' if is_import(book) else ''}")
+
+
+def _one_name(text: str) -> str:
+    return clean_text(text[:200]).lower()
 
 
 class TfidfRidgeBaseline(Baseline):
-    """Ridge regression of the log price on TF-IDF: words and pairs of the whole text, of its head, and the author.
+    """Ridge regression of the log price on TF-IDF of a book's texts, each weighted, and on its names and numbers.
 
-    Beside them the standardized numbers of `features`, each weighted like a word. All tuned by cross-validation
-    grouped by title and author.
+    Words and pairs of the whole text, of its head and of the title; words of the description; author, category, genre
+    and binding as one word each; the standardized numbers of `features`. The weights are those of a Gaussian process
+    whose kernel is the sum of the blocks' linear kernels, tuned by cross-validation grouped by title and author.
     """
 
     name = "tfidf_ridge"
     title = "TF-IDF and ridge"
     # Penalty of the ridge; weight of a standardized number beside words, whose rows have length 1.
-    ALPHA, NUMBER_WEIGHT = 0.7, 0.3
+    ALPHA, NUMBER_WEIGHT = 0.15, 0.2
 
-    _BLOCKS: tuple[tuple[Callable[[Book], str], dict[str, Any]], ...] = (
-        (book_content, {"ngram_range": (1, 2), "min_df": 2}),
-        (_head, {"ngram_range": (1, 2), "min_df": 1}),
-        (_author, {"analyzer": "word", "token_pattern": r".+", "min_df": 2}),
+    # What a block reads, the share of its kernel (rows are scaled by the root of it), and how.
+    _BLOCKS: tuple[tuple[Callable[[Book], str], float, dict[str, Any]], ...] = (
+        (book_content, 0.6, {"ngram_range": (1, 2), "min_df": 2}),
+        (_head, 0.5, {"ngram_range": (1, 2), "min_df": 1}),
+        (lambda book: clean_text(book.title), 0.15, {"ngram_range": (1, 2), "min_df": 1}),
+        (_description, 0.125, {"min_df": 2}),
+        (_author, 0.12, _ONE_WORD),
+        (_category, 0.4, _ONE_WORD),
+        (_genre, 0.1, _ONE_WORD),
+        (_binding, 0.2, _ONE_WORD),
     )
 
     def _fit(self, books: Sequence[Book], prices: NDArray[np.float64]) -> None:
@@ -65,23 +97,27 @@ class TfidfRidgeBaseline(Baseline):
         spread = np.sqrt(np.where(known, (numbers - self._centre) ** 2, 0).sum(axis=0) / np.maximum(known.sum(0), 1))
         self._scale = np.where(spread > 1e-9, spread, np.inf)
         self._vectorizers, matrices = [], [self._numbers(books)]
-        for text, options in self._BLOCKS:
+        scales = [np.ones(len(NUMBERS))]
+        for text, weight, options in self._BLOCKS:
             texts = [text(book) for book in books]
             vectorizer = self._vectorizer(**options)
             try:
-                matrices.append(vectorizer.fit_transform(texts))
+                matrices.append(vectorizer.fit_transform(texts) * np.sqrt(weight))
+                scales.append(np.full(matrices[-1].shape[1], np.sqrt(weight)))
                 self._vectorizers.append(vectorizer)
             except ValueError:  # not one word that is frequent enough
                 self._vectorizers.append(None)
         matrix = hstack(matrices).tocsr()
         ridge = Ridge(alpha=self.ALPHA, solver="sparse_cg", tol=1e-4).fit(matrix, np.log(prices))
-        self._weights, self._bias = ridge.coef_.astype(np.float32), float(ridge.intercept_)
+        # The blocks' weights go into the words': what predicts, and what is saved, knows no blocks' weights.
+        self._weights = (ridge.coef_ * np.concatenate(scales)).astype(np.float32)
+        self._bias = float(ridge.intercept_)
 
     def _predict(self, books: Sequence[Book]) -> NDArray[np.float64]:
         from scipy.sparse import hstack
 
         matrices = [self._numbers(books)]
-        for (text, _), vectorizer in zip(self._BLOCKS, self._vectorizers, strict=True):
+        for (text, _, _), vectorizer in zip(self._BLOCKS, self._vectorizers, strict=True):
             if vectorizer is not None:
                 matrices.append(vectorizer.transform([text(book) for book in books]))
         logs = hstack(matrices).tocsr() @ self._weights.astype(np.float64) + self._bias
@@ -124,7 +160,7 @@ class TfidfRidgeBaseline(Baseline):
         baseline._bias = float(settings["bias"])
         baseline._weights, baseline._centre, baseline._scale = (arrays[name] for name in ("weights", "centre", "scale"))
         baseline._vectorizers = []
-        for number, ((_, options), words) in enumerate(zip(cls._BLOCKS, vocabularies, strict=True)):
+        for number, ((_, _, options), words) in enumerate(zip(cls._BLOCKS, vocabularies, strict=True)):
             vectorizer = None
             if words:
                 vectorizer = cls._vectorizer(**options, vocabulary=words)
