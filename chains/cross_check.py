@@ -103,7 +103,7 @@ class CrossCheck:
             known if len(known) == len(books) else None,
         )
         blended = self.blend.distributions(opinions)
-        spreads = self.blend.spread(opinions)
+        doubts = self.blend.doubts(opinions, blended)
         unit = estimates[0].unit
         similar = self.comparables.named(neighbours.first(_SHOWN), unit)
         parser = parser.model_copy(update={"calibration": self.blend.calibration})
@@ -113,7 +113,7 @@ class CrossCheck:
                 name: round(float(values[row]) * unit, 2) for name, values in opinions.baselines.items()
             }
             checked = parser.estimate(distribution)
-            agreement = self.blend.agreement(float(spreads[row]))
+            agreement = self.blend.agreement(float(doubts[row]))
             flags: list[Flag] = [*checked.flags]
             warnings = list(checked.warnings)
             if agreement == "disagree":

@@ -105,6 +105,7 @@ _METHOD_WORDS: tuple[tuple[str, str], ...] = (
     ("vector_boosting", r"vector boosting|boosting on (?:sentence )?vectors"),
     ("hist_gradient_boosting", r"(?:hist(?:ogram)? )?gradient boosting|boosting|hgb"),
     ("neighbours", r"(?:nearest )?neighbou?rs|knn"),
+    ("kernel_ridge", r"kernel(?: ridge| regression)?"),
     ("tfidf_ridge", r"ridge|tf-?idf"),
     ("median", r"median|constant"),
     ("mean", r"\bmean\b"),

@@ -21,7 +21,8 @@ _READS = {
     "word2vec": "a linear model on Word2Vec vectors of the text",
     "hist_gradient_boosting": "gradient boosted trees on rating, pages, year, author, publisher, category and format",
     "neighbours": "the mean price of the thirty most similar books",
-    "tfidf_ridge": "ridge regression on the words of the whole text; usually among the best",
+    "tfidf_ridge": "ridge regression on words, author, category and format; usually among the best",
+    "kernel_ridge": "kernel regression on sentence vectors, numbers and names; usually among the best",
     "vector_boosting": "gradient boosting on sentence vectors and neighbours' prices; usually the best baseline",
 }
 

@@ -43,10 +43,11 @@ BLENDED = (
 )  # fmt: skip
 # As many as the baselines on sentence vectors ask for.
 NEIGHBOURS = K
-# The share of calibration books whose methods "agree" on the price, and beyond which they "disagree".
-_AGREE, _DISAGREE = 0.5, 0.96
+# The share of calibration books whose methods "agree" on the price, and beyond which they "disagree"; and the share
+# whose interval is called wide. A person's time is short: few flags, on books that are often enough priced badly.
+_AGREE, _DISAGREE, _WIDE = 0.5, 0.97, 0.01
 # How many of the baselines are asked whether they agree: the best. That a weak one is elsewhere says little.
-_TRUSTED = 3
+_TRUSTED = 4
 # Fewer books teach less than the methods' plain mean.
 MIN_FIT_BOOKS = 200
 # Where the distribution of the error is known: quantiles of the training books' errors. Dense in the middle, where the
@@ -144,18 +145,28 @@ class Blend:
         return self
 
     def weigh(self, opinions: Opinions, prices: ArrayLike) -> Blend:
-        """Find the weight of the language model's distribution, on books that it did not learn from.
+        """Find the weight of the language model's distribution, on n books that it did not learn from.
 
-        One number is chosen, by the mean absolute error of the pooled median.
+        The smallest weight whose mean absolute error cannot be told from the least one's (the one-standard-error rule
+        of Breiman et al., Classification and Regression Trees, 1984): a few hundred books do not tell much, and a model
+        that reads the other methods' estimates has little to add to them.
+
+        Args:
+            opinions: with distributions.
+            prices: in units, shape (n,).
         """
         assert opinions.distributions is not None
         units = np.asarray(prices, dtype=np.float64)
         own = self._own_distributions(opinions)
-        errors = {}
-        for weight in np.round(np.arange(0, 1.01, 0.1), 1):
-            pooled = [_pool(a, b, float(weight)) for a, b in zip(own, opinions.distributions, strict=True)]
-            errors[float(weight)] = np.abs(np.array([d.median for d in pooled]) - units).mean()
-        self.llm_weight = min(errors, key=lambda weight: (round(errors[weight], 3), weight))
+        weights = np.linspace(0, 1, 11)
+        medians = [
+            [_pool(a, b, float(weight)).median for a, b in zip(own, opinions.distributions, strict=True)]
+            for weight in weights
+        ]
+        errors = np.abs(np.array(medians) - units)
+        worse = errors - errors[errors.mean(axis=1).argmin()]
+        alike = worse.mean(axis=1) <= worse.std(axis=1) / np.sqrt(len(units))
+        self.llm_weight = round(float(weights[alike.argmax()]), 1)
         return self
 
     def calibrate(self, opinions: Opinions, prices: ArrayLike) -> Blend:
@@ -167,8 +178,10 @@ class Blend:
         units = np.asarray(prices, dtype=np.float64)
         if len(units) < MIN_BOOKS:
             raise InputError(f"the blend's calibration needs at least {MIN_BOOKS} books, not {len(units)}")
-        self.calibration = Calibration.fit(self.distributions(opinions), units.tolist())
-        self.agree, self.disagree = (float(q) for q in np.quantile(self.spread(opinions), [_AGREE, _DISAGREE]))
+        distributions = self.distributions(opinions)
+        self.calibration = Calibration.fit(distributions, units.tolist(), wide=_WIDE)
+        doubts = self.doubts(opinions, distributions)
+        self.agree, self.disagree = (float(q) for q in np.quantile(doubts, [_AGREE, _DISAGREE]))
         return self
 
     def distributions(self, opinions: Opinions) -> list[PriceDistribution]:
@@ -178,20 +191,23 @@ class Blend:
             return own
         return [_pool(a, b, self.llm_weight) for a, b in zip(own, opinions.distributions, strict=True)]
 
-    def spread(self, opinions: Opinions) -> NDArray[np.float64]:
-        """How far the methods are apart, shape (n,).
+    def doubts(self, opinions: Opinions, distributions: Sequence[PriceDistribution]) -> NDArray[np.float64]:
+        """How doubtful the price of each book is, shape (n,): how far the methods are apart, and how wide their blend.
 
-        The standard deviation of the log prices of the three best baselines and the language model.
+        The standard deviation of the log prices of the four best baselines and the language model, times the root of
+        the width of the central 80 % of `distributions`, relative to the median. Together they find books that are
+        priced badly better than each alone: `tests/bench/bench_cross_check.py`.
         """
         logs = self._logs(opinions.baselines, self._trusted)
         if opinions.distributions is not None:
             medians = np.log(np.maximum([d.median for d in opinions.distributions], MIN_UNITS))
             logs = np.column_stack([logs, medians])
-        return np.asarray(logs.std(axis=1))
+        widths = [float(d.quantile(0.9) - d.quantile(0.1)) / max(d.median, 1) for d in distributions]
+        return np.asarray(logs.std(axis=1) * np.sqrt(widths))
 
-    def agreement(self, spread: float) -> Agreement:
-        """`spread` in a word, by the thresholds of the calibration books."""
-        return "agree" if spread <= self.agree else "mixed" if spread <= self.disagree else "disagree"
+    def agreement(self, doubt: float) -> Agreement:
+        """One of `doubts` in a word, by the thresholds of the calibration books."""
+        return "agree" if doubt <= self.agree else "mixed" if doubt <= self.disagree else "disagree"
 
     def save(self, folder: Path) -> None:
         """Write into `folder`, made where it is not there: skops, .npy, JSON, and a manifest with hashes."""

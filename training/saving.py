@@ -21,8 +21,8 @@ from .errors import InputError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-# Beyond what skops trusts by itself (scikit-learn's estimators, numpy's arrays): what fitted boosting and fitted forests
-# are made of. A forest's trees are walked by compiled code that checks nothing: see `check_forest`.
+# Beyond what skops trusts by itself (scikit-learn's estimators, numpy's arrays): what fitted boosting and forests are
+# made of. A forest's trees are walked by compiled code that checks nothing: see `check_forest`.
 TRUSTED = frozenset(
     {
         "numpy.dtype",

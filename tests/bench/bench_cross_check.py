@@ -1,12 +1,12 @@
 """The cross-check's error on real books by 5-fold cross-validation, grouped by title and author, beside its parts'.
 
 Nested: within each fold the baselines' estimates that the blend learns from are out of fold among the other four, and
-those of the fold itself come from baselines fitted on the other four. Estimates are kept in `--work`, so that a run
-that was stopped goes on. A language model's part comes from a file of out-of-fold distributions, `--llm FILE.npy`,
-shape (n, 1000) in the order of the books: five trainings, which this script does not do.
+those of the fold itself come from baselines fitted on the other four. `--llm` adds the language model, tuned by the
+`embedded` preset once a fold, without validation: about an hour on two cores. What was made is kept in `--work`, so
+that a run that was stopped goes on.
 
-Intervals and flags are calibrated on one half of each fold's books and measured on the other, in turns. Needs the
-optional data folder; prices are nominal dollars.
+The language model's weight, intervals and flags come from one half of each fold's books and are measured on the other,
+in turns. Needs the optional data folder; prices are nominal dollars.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 from bookpricer.training.baselines import BASELINES
 from bookpricer.training.blend import BLENDED, NEIGHBOURS, Blend, Opinions
 from bookpricer.training.book import Book
-from bookpricer.training.dataset import read_priced_books
+from bookpricer.training.dataset import PricedBook, SplitBooks, read_priced_books
 from bookpricer.training.distribution import PriceDistribution
 from bookpricer.training.neighbours import NeighbourIndex, Neighbours, groups_of
 
@@ -73,42 +73,54 @@ def interval(differences: np.ndarray) -> list[float]:
     return [round(float(q), 3) for q in np.quantile(means, [0.025, 0.975])]
 
 
-def measure(blends: dict, found: dict, books: list, prices: np.ndarray, llm: list | None) -> dict:
+def llm_of(work: Path, fold: int, priced: list[PricedBook], found: dict) -> list[PriceDistribution]:
+    """What a language model that was tuned on the other folds says of a fold's books."""
+    file = work / f"llm{fold}.npy"
+    if not file.exists():
+        from bookpricer.training.finetune import TrainingRun, finetune
+        from bookpricer.training.loading import load_pricer
+        from bookpricer.training.measuring import book_distributions
+        from bookpricer.training.presets import load_settings
+
+        model = work / f"model{fold}"
+        if not model.exists():
+            print(f"fold {fold}: language model", file=sys.stderr, flush=True)
+            books = SplitBooks({"train": [priced[i] for i in found["train"]]})
+            resume = TrainingRun(model).interrupted
+            finetune(load_settings("embedded"), books, model, baselines=False, resume=resume)
+        made = book_distributions(load_pricer(model), [priced[i] for i in found["test"]])
+        np.save(file, np.array([distribution.probabilities for distribution in made]), allow_pickle=False)
+    return [PriceDistribution(row) for row in np.load(file, allow_pickle=False)]
+
+
+def measure(blends: dict, found: dict, books: list, prices: np.ndarray, llm: dict | None) -> dict:
     """Errors, coverage and flags of the blend with or without the language model, and of its parts."""
     n = len(prices)
-    medians, held, flagged = np.zeros(n), np.zeros(n, bool), np.zeros(n, bool)
+    medians, held, flagged, weights = np.zeros(n), np.zeros(n, bool), np.zeros(n, bool), []
     parts = {name: np.zeros(n) for name in BLENDED} | ({"llm": np.zeros(n)} if llm else {})
-    asked = {}
-    for fold, part in found.items():
-        opinions = opinions_of(part, "test", books)
-        mine = None if llm is None else [llm[i] for i in part["test"]]
-        asked[fold] = Opinions(opinions.books, opinions.baselines, opinions.neighbours, mine)
     for fold, part in found.items():
         blend, test = blends[fold], part["test"]
-        if llm is not None:
-            # On the other folds' books: each blend speaks of its own fold, which it has not seen.
-            weights = []
-            for other in found:
-                if other != fold:
-                    weights.append(blends[other].weigh(asked[other], prices[found[other]["test"]]).llm_weight)
-            blend.llm_weight = float(np.mean(weights))
-        distributions = blend.distributions(asked[fold])
-        medians[test] = [d.median for d in distributions]
+        told = opinions_of(part, "test", books)
+        asked = Opinions(told.books, told.baselines, told.neighbours, llm[fold] if llm else None)
         for name in BLENDED:
             parts[name][test] = part[f"test_{name}"]
-        if llm is not None:
-            parts["llm"][test] = [llm[i].median for i in test]
+        if llm:
+            parts["llm"][test] = [distribution.median for distribution in llm[fold]]
         half = np.random.default_rng(fold).permutation(len(test)) % 2
-        spreads = blend.spread(asked[fold])
         for side in (0, 1):
-            rows = np.where(half == side)[0]
-            blend.calibrate(asked[fold].select(rows), prices[test][rows])
-            for row in np.where(half != side)[0]:
-                distribution = distributions[row]
+            known, new = np.where(half == side)[0], np.where(half != side)[0]
+            if llm:
+                weights.append(blend.weigh(asked.select(known), prices[test[known]]).llm_weight)
+            blend.calibrate(asked.select(known), prices[test[known]])
+            checked = asked.select(new)
+            distributions = blend.distributions(checked)
+            doubts = blend.doubts(checked, distributions)
+            for row, distribution, doubt in zip(test[new], distributions, doubts, strict=True):
+                medians[row] = distribution.median
                 low, high = blend.calibration.interval(distribution, 0.8)
-                held[test[row]] = low <= prices[test[row]] <= high
+                held[row] = low <= prices[row] <= high
                 wide = high - low > blend.calibration.wide * max(distribution.median, 1)
-                flagged[test[row]] = wide or blend.agreement(spreads[row]) == "disagree"
+                flagged[row] = wide or blend.agreement(doubt) == "disagree"
     errors = np.abs(medians - prices)
     others = {name: np.abs(values - prices) for name, values in parts.items()}
     others["mean of the parts"] = np.abs(np.exp(np.mean([np.log(v) for v in parts.values()], axis=0)) - prices)
@@ -119,13 +131,26 @@ def measure(blends: dict, found: dict, books: list, prices: np.ndarray, llm: lis
         "folds": [round(float(errors[part["test"]].mean()), 3) for part in found.values()],
         "parts": {name: round(float(values.mean()), 3) for name, values in others.items()},
         "paired_difference": {name: interval(errors - values) for name, values in others.items()},
+        "llm_weights": weights,
         "coverage": round(float(held.mean()), 4),
         "flagged": round(float(flagged.mean()), 4),
+        "bad": round(float(bad.mean()), 4),
         "bad_among_flagged": round(float(bad[flagged].mean()), 4),
         "bad_among_others": round(float(bad[~flagged].mean()), 4),
-        "off_by_factor_2_ratio": round(float(twice[flagged].mean() / twice[~flagged].mean()), 3),
         "bad_ratio": round(float(bad[flagged].mean() / bad[~flagged].mean()), 3),
+        "bad_ratio_interval": ratio_interval(bad, flagged),
+        "off_by_factor_2_ratio": round(float(twice[flagged].mean() / twice[~flagged].mean()), 3),
     }
+
+
+def ratio_interval(bad: np.ndarray, flagged: np.ndarray) -> list[float]:
+    """The 95 % interval of the ratio of two shares, by the percentile bootstrap over books."""
+    rng = np.random.default_rng(0)
+    ratios = []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, len(bad), len(bad))
+        ratios.append(bad[rows][flagged[rows]].mean() / bad[rows][~flagged[rows]].mean())
+    return [round(float(q), 3) for q in np.quantile(ratios, [0.025, 0.975])]
 
 
 def main() -> None:
@@ -133,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--books", type=Path, default=SHARED / "data" / "books_in.jsonl")
     parser.add_argument("--work", type=Path, default=Path("build") / "cross_check")
-    parser.add_argument("--llm", type=Path, help=".npy of out-of-fold distributions, shape (n, 1000)")
+    parser.add_argument("--llm", action="store_true", help="with a language model, tuned five times")
     given = parser.parse_args()
     if not given.books.exists():
         sys.exit(f"needs priced books in {given.books} (set BOOKPRICER_SHARED to name another data folder)")
@@ -146,7 +171,7 @@ def main() -> None:
     }
     figures = {"books": len(books), "without_llm": measure(blends, found, books, prices, None)}
     if given.llm:
-        llm = [PriceDistribution(row) for row in np.load(given.llm, allow_pickle=False)]
+        llm = {fold: llm_of(given.work, fold, priced, part) for fold, part in found.items()}
         figures["with_llm"] = measure(blends, found, books, prices, llm)
     print(json.dumps(figures))
 

@@ -62,9 +62,9 @@ def test_a_language_model_is_weighed_by_how_good_it_is():
     assert weights["perfect"] > 0.7 and weights["poor"] < 0.3
 
 
-def test_agreement_follows_the_spread_of_the_methods(fitted):
+def test_agreement_follows_the_doubts_of_the_calibration_books(fitted):
     opinions, _ = make(1000, 7)
-    words = [fitted.agreement(spread) for spread in fitted.spread(opinions)]
+    words = [fitted.agreement(doubt) for doubt in fitted.doubts(opinions, fitted.distributions(opinions))]
     shares = {word: words.count(word) / 1000 for word in ("agree", "mixed", "disagree")}
     assert 0.4 < shares["agree"] < 0.6 and 0.01 < shares["disagree"] < 0.09
 

@@ -33,8 +33,8 @@ _ALLOWED = re.compile(
     re.VERBOSE,
 )
 _COMPARABLES = re.compile(r"comparables/ ([\w-]+/)? [\w-]+\.(json|jsonl|npy|parquet|safetensors|faiss)", re.VERBOSE)
-# The baselines that hold a neighbour index, and with it the price of each training book.
-SINGLE_BOOKS = ("neighbours", "vector_boosting")
+# The baselines that hold single training books: their vectors, and, in a neighbour index, their prices.
+SINGLE_BOOKS = ("neighbours", "kernel_ridge", "vector_boosting")
 
 Say = Callable[[str], None]
 
