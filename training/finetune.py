@@ -154,7 +154,8 @@ def finetune(
     processes = PartialState(cpu=choose_device(device).type == "cpu")
     base = find_base(settings.base_model, settings.base_revision)
     if processes.is_main_process:
-        run.start({"settings": settings.model_dump(mode="json"), "data": data.fingerprint}, resume, overwrite)
+        mark = {"settings": settings.model_dump(mode="json"), "data": data.fingerprint, "baselines": baselines}
+        run.start(mark, resume, overwrite)
         _fit_baselines(run, settings, data, baselines, say)
     processes.wait_for_everyone()
     tokenizer = load_tokenizer(base)

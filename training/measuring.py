@@ -126,20 +126,6 @@ def without_answers(books: Sequence[PricedBook], coverage: float = DEFAULT_COVER
     )
 
 
-def measure_model(
-    model: Path, books: Sequence[PricedBook], *, coverage: float = DEFAULT_COVERAGE, device: str | None = None
-) -> Measures:
-    """Errors of a folder's language model, and of its intervals at `coverage` where it is calibrated.
-
-    Raises:
-        InputError: a model that cannot be read.
-    """
-    from .loading import load_pricer
-
-    answers = _ask_pricer(load_pricer(model, device=device), books, [coverage], {})
-    return measures(answers, [priced.units for priced in books], coverage)
-
-
 def measures(answers: Answers, actual: ArrayLike, coverage: float) -> Measures:
     """`n, mae, median_ae, rmsle, r2, hit_rate, coverage, interval_width`, in units, of one method's answers.
 

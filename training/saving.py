@@ -103,10 +103,13 @@ def check_forest(forest: Any, features: int, outputs: int) -> bool:
     comes after its parent.
     """
     from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.tree import ExtraTreeRegressor
 
     if not isinstance(forest, ExtraTreesRegressor) or (forest.n_features_in_, forest.n_outputs_) != (features, outputs):
         return False
     for estimator in forest.estimators_:
+        if not isinstance(estimator, ExtraTreeRegressor):
+            return False
         tree = estimator.tree_
         left, right, nodes = tree.children_left, tree.children_right, np.arange(tree.node_count)
         inner = left != -1

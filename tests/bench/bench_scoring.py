@@ -11,7 +11,7 @@ time everywhere: loading, and making the prompts.
     scoring    ours, with tokenization; and the steps that lead there, each on top of the one before
 
 `agree` is the share of books whose median price is within half a dollar of that of the exact float32 model.
-`python tests/bench/scoring_page.py scoring` puts the figures on a page.
+`python tests/bench/pages.py scoring` puts the figures on a page.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Puts the figures of bench_scoring.py and bench_calibration.py into docs/scoring.md, with a chart.
+"""Puts the figures of benchmarks into the pages of docs/, with a chart of the speeds.
 
-    python tests/bench/run.py scoring && python tests/bench/scoring_page.py scoring
+    python tests/bench/run.py scoring && python tests/bench/pages.py scoring
 
-takes the new result into `docs/results/`, whose files the page shows; without names the page is written from those.
+takes the new result into `docs/results/`, whose files the pages show; without names they are written from those.
 """
 
 import json
@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bookpricer.training.baselines.report import with_block
+
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, RESULTS, NEW = ROOT / "docs" / "scoring.md", ROOT / "docs" / "results", ROOT / "tests" / "bench" / "results"
+DOCS, NEW = ROOT / "docs", ROOT / "tests" / "bench" / "results"
+RESULTS = DOCS / "results"
 WAYS = {
     "loop": "`generate()`, one book at a time",
     "pipeline": "`pipeline`, batches of 32",
@@ -70,16 +73,50 @@ def coverage_table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"scoring": speed_table, "calibration": coverage_table}
+def cross_check_table(figures: dict[str, Any]) -> str:
+    """Errors of the blend and of its parts, and what the flags find."""
+    from bookpricer.chains.cross_check import method_title
+
+    row = figures["with_llm"]
+    low, high = row["mae_interval"]
+    lines = [
+        "| method | mean absolute error | the cross-check's, less that |",
+        "|---|---:|---:|",
+        f"| **cross-check** | **{row['mae']:.2f}** ({low:.1f} – {high:.1f}) | |",
+    ]
+    for name, error in sorted(row["parts"].items(), key=lambda item: item[1]):
+        low, high = row["paired_difference"][name]
+        title = "geometric mean of all below" if name == "mean of the parts" else method_title(name)
+        lines.append(f"| {title} | {error:.2f} | {low:+.2f} to {high:+.2f} |")
+    low, high = row["bad_ratio_interval"]
+    lines += [
+        "",
+        f"{figures['books']:,} books; in brackets and in the last column 95 % intervals by the (paired) bootstrap over "
+        f"books. Intervals of 80 % hold {row['coverage']:.1%}. The language model's weight in the blend: "
+        f"{min(row['llm_weights']):.1f} to {max(row['llm_weights']):.1f}.",
+        "",
+        f"Flagged are {row['flagged']:.1%} of the books. Of those {row['bad_among_flagged']:.1%} are off by more than "
+        f"100 % of the price, of the others {row['bad_among_others']:.1%}: **{row['bad_ratio']:.1f} times as many** "
+        f"({low:.1f} to {high:.1f}). That is {row['flagged'] * row['bad_among_flagged'] / row['bad']:.0%} of all such "
+        "books: a flag says where to look first, its absence does not say that a price is right.",
+    ]
+    return "\n".join(lines)
 
 
-def with_tables(page: str) -> str:
-    """The page with its blocks written anew."""
-    for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: written by tests/bench/scoring_page.py -->", f"<!-- end of {name} -->"
-        before, _, rest = page.partition(begin)
-        page = f"{before}{begin}\n{table(load(name))}\n{end}{rest.partition(end)[2]}"
-    return page
+# Result file -> the page that shows it, and how.
+TABLES = {
+    "scoring": ("scoring.md", speed_table),
+    "calibration": ("scoring.md", coverage_table),
+    "cross_check": ("cross-check.md", cross_check_table),
+}
+
+
+def page_of(name: str) -> tuple[Path, str]:
+    """The page that shows a result file, and its text with the table written anew."""
+    file, table = TABLES[name]
+    begin, end = f"<!-- {name}: written by tests/bench/pages.py -->", f"<!-- end of {name} -->"
+    page = DOCS / file
+    return page, with_block(page.read_text(encoding="utf-8"), table(load(name)), begin, end)
 
 
 def draw(figures: dict[str, Any], path: Path) -> None:
@@ -103,10 +140,12 @@ def draw(figures: dict[str, Any], path: Path) -> None:
 
 
 def main(names: list[str]) -> None:
-    """Take the named results over, and write the page and the chart."""
+    """Take the named results over, and write the pages and the chart."""
     for name in names:
         shutil.copy(NEW / f"{name}.json", RESULTS / f"{name}.json")
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in TABLES:
+        page, text = page_of(name)
+        page.write_text(text, encoding="utf-8")
     draw(load("scoring"), RESULTS / "scoring.svg")
 
 
