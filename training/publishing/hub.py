@@ -34,7 +34,7 @@ _ALLOWED = re.compile(
 )
 _COMPARABLES = re.compile(r"comparables/ ([\w-]+/)? [\w-]+\.(json|jsonl|npy|parquet|safetensors|faiss)", re.VERBOSE)
 # The baselines that hold single training books: their vectors, and, in a neighbour index, their prices.
-SINGLE_BOOKS = ("neighbours", "kernel_ridge", "vector_boosting")
+SINGLE_BOOKS = ("kernel_ridge", "neighbours", "vector_boosting")
 
 Say = Callable[[str], None]
 
@@ -162,6 +162,7 @@ def files_to_push(folder: Path, comparables: bool = False) -> tuple[list[str], l
 
     indexes = [manifest.relative_to(folder).parts for manifest in folder.rglob(MANIFEST) if _kind(manifest) == KIND]
     held = {f"baselines/{parts[1]}/" for parts in indexes if parts[0] == "baselines"}
+    held |= {f"baselines/{name}/" for name in SINGLE_BOOKS if (folder / "baselines" / name).is_dir()}
     if (folder / "comparables").is_dir():
         held.add("comparables/")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

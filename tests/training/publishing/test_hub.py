@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import ModelCard, errors
 
-from bookpricer.training.baselines.similar import NeighboursBaseline, VectorBoostingBaseline
+from bookpricer.training.baselines.similar import KernelRidgeBaseline, NeighboursBaseline, VectorBoostingBaseline
 from bookpricer.training.baselines.simple import MedianBaseline
 from bookpricer.training.baselines.words import TfidfRidgeBaseline
 from bookpricer.training.book import Book
@@ -260,7 +260,7 @@ def model(tmp_path_factory) -> Path:
         for kind in ("history", "novel", "atlas", "garden", "life")
     ]
     prices = [5.0 + 3 * number for number in range(len(books))]
-    for kind in (MedianBaseline, NeighboursBaseline, TfidfRidgeBaseline, VectorBoostingBaseline):
+    for kind in (MedianBaseline, NeighboursBaseline, TfidfRidgeBaseline, KernelRidgeBaseline, VectorBoostingBaseline):
         kind().fit(books, prices).save(folder / "baselines" / kind.name)
     (folder / "baselines" / "results.json").write_text('{"methods": {}}')
     for name in PRIVATE:
