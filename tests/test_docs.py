@@ -27,10 +27,17 @@ def test_the_training_log_shows_its_results_file(root: Path) -> None:
     assert f"{low:+.1f} to {high:+.1f}".replace("-", "−") in readme
 
 
-def test_the_scoring_page_shows_its_result_files(root: Path) -> None:
-    scoring = runpy.run_path(str(root / "tests" / "bench" / "scoring_page.py"))
-    page = scoring["PAGE"].read_text(encoding="utf-8")
-    assert scoring["with_tables"](page) == page
-    figures, readme = scoring["load"]("scoring"), (root / "README.md").read_text(encoding="utf-8")
+def test_pages_show_their_result_files(root: Path) -> None:
+    pages = runpy.run_path(str(root / "tests" / "bench" / "pages.py"))
+    for name in pages["TABLES"]:
+        page, text = pages["page_of"](name)
+        assert page.read_text(encoding="utf-8") == text, name
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    figures = pages["load"]("scoring")
     assert f"this is {figures['times_loop']:.1f} times as fast as `generate()`" in readme
     assert f"{figures['times_pipeline']:.1f} times as fast as a pipeline" in readme
+    figures = pages["load"]("cross_check")["with_llm"]
+    best = min(error for name, error in figures["parts"].items() if name != "mean of the parts")
+    assert best == figures["parts"]["llm"]
+    assert f"cross-check errs by {figures['mae']:.2f}, its best part, the language model, by {best:.2f}" in readme
+    assert f"flags are {figures['bad_ratio']:.1f} times as often" in readme

@@ -43,9 +43,9 @@ BLENDED = (
 )  # fmt: skip
 # As many as the baselines on sentence vectors ask for.
 NEIGHBOURS = K
-# The share of calibration books whose methods "agree" on the price, and beyond which they "disagree"; and the share
-# whose interval is called wide. A person's time is short: few flags, on books that are often enough priced badly.
-_AGREE, _DISAGREE, _WIDE = 0.5, 0.97, 0.01
+# The share of calibration books whose methods "agree" on the price, and beyond which they "disagree". A person's time
+# is short: few flags, on books that are often enough priced badly (docs/cross-check.md).
+_AGREE, _DISAGREE = 0.5, 0.98
 # How many of the baselines are asked whether they agree: the best. That a weak one is elsewhere says little.
 _TRUSTED = 4
 # Fewer books teach less than the methods' plain mean.
@@ -179,7 +179,7 @@ class Blend:
         if len(units) < MIN_BOOKS:
             raise InputError(f"the blend's calibration needs at least {MIN_BOOKS} books, not {len(units)}")
         distributions = self.distributions(opinions)
-        self.calibration = Calibration.fit(distributions, units.tolist(), wide=_WIDE)
+        self.calibration = Calibration.fit(distributions, units.tolist())
         doubts = self.doubts(opinions, distributions)
         self.agree, self.disagree = (float(q) for q in np.quantile(doubts, [_AGREE, _DISAGREE]))
         return self

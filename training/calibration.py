@@ -27,7 +27,7 @@ class Calibration(BaseModel):
 
     `scores` are the sorted scores of the calibration books by central intervals, `dense` those by dense ones
     (without them, intervals are central), both thinned to at most 1,000; `n` is how many books there were; `wide` the
-    relative width (interval at the default coverage, over the median) that few of the books exceeded.
+    relative width (interval at the default coverage, over the median) that one book in ten exceeded.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,18 +39,9 @@ class Calibration(BaseModel):
 
     @classmethod
     def fit(
-        cls,
-        distributions: Sequence[PriceDistribution],
-        prices: Sequence[float],
-        coverage: float = 0.8,
-        wide: float = 0.1,
+        cls, distributions: Sequence[PriceDistribution], prices: Sequence[float], coverage: float = 0.8
     ) -> Calibration:
         """From the distributions and true prices (units) of books that training did not see.
-
-        Args:
-            distributions, prices: of the calibration books.
-            coverage: of the intervals whose width is looked at.
-            wide: the share of the books whose interval is called wide.
 
         Raises:
             InputError: fewer than 20 books.
@@ -65,7 +56,7 @@ class Calibration(BaseModel):
         widths = [
             (high - low) / max(d.median, 1) for d in distributions for low, high in [fitted.interval(d, coverage)]
         ]
-        return fitted.model_copy(update={"wide": round(float(np.quantile(widths, 1 - wide)), 4)})
+        return fitted.model_copy(update={"wide": round(float(np.quantile(widths, 0.9)), 4)})
 
     def nominal(self, coverage: float) -> float:
         """The probability to ask of a distribution's interval, so that a share `coverage` of books is held.

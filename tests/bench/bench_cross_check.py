@@ -6,7 +6,7 @@ those of the fold itself come from baselines fitted on the other four. `--llm` a
 that a run that was stopped goes on.
 
 The language model's weight, intervals and flags come from one half of each fold's books and are measured on the other,
-in turns. Needs the optional data folder; prices are nominal dollars.
+in turns, for ten random halves. Needs the optional data folder; prices are nominal dollars.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from bookpricer.training.distribution import PriceDistribution
 from bookpricer.training.neighbours import NeighbourIndex, Neighbours, groups_of
 
 SHARED = Path(os.environ.get("BOOKPRICER_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-FOLDS, RESAMPLES = 5, 2000
+FOLDS, HALVES, RESAMPLES = 5, 10, 2000
 
 
 def folds_of(groups: np.ndarray, seed: int) -> np.ndarray:
@@ -95,9 +95,9 @@ def llm_of(work: Path, fold: int, priced: list[PricedBook], found: dict) -> list
 
 def measure(blends: dict, found: dict, books: list, prices: np.ndarray, llm: dict | None) -> dict:
     """Errors, coverage and flags of the blend with or without the language model, and of its parts."""
-    n = len(prices)
-    medians, held, flagged, weights = np.zeros(n), np.zeros(n, bool), np.zeros(n, bool), []
-    parts = {name: np.zeros(n) for name in BLENDED} | ({"llm": np.zeros(n)} if llm else {})
+    shape = (HALVES, len(prices))
+    medians, held, flagged, weights = np.zeros(shape), np.zeros(shape, bool), np.zeros(shape, bool), []
+    parts = {name: np.zeros(len(prices)) for name in BLENDED} | ({"llm": np.zeros(len(prices))} if llm else {})
     for fold, part in found.items():
         blend, test = blends[fold], part["test"]
         told = opinions_of(part, "test", books)
@@ -106,51 +106,53 @@ def measure(blends: dict, found: dict, books: list, prices: np.ndarray, llm: dic
             parts[name][test] = part[f"test_{name}"]
         if llm:
             parts["llm"][test] = [distribution.median for distribution in llm[fold]]
-        half = np.random.default_rng(fold).permutation(len(test)) % 2
-        for side in (0, 1):
-            known, new = np.where(half == side)[0], np.where(half != side)[0]
-            if llm:
-                weights.append(blend.weigh(asked.select(known), prices[test[known]]).llm_weight)
-            blend.calibrate(asked.select(known), prices[test[known]])
-            checked = asked.select(new)
-            distributions = blend.distributions(checked)
-            doubts = blend.doubts(checked, distributions)
-            for row, distribution, doubt in zip(test[new], distributions, doubts, strict=True):
-                medians[row] = distribution.median
-                low, high = blend.calibration.interval(distribution, 0.8)
-                held[row] = low <= prices[row] <= high
-                wide = high - low > blend.calibration.wide * max(distribution.median, 1)
-                flagged[row] = wide or blend.agreement(doubt) == "disagree"
-    errors = np.abs(medians - prices)
+        for turn in range(HALVES):
+            half = np.random.default_rng([fold, turn]).permutation(len(test)) % 2
+            for side in (0, 1):
+                known, new = np.where(half == side)[0], np.where(half != side)[0]
+                if llm:
+                    weights.append(blend.weigh(asked.select(known), prices[test[known]]).llm_weight)
+                blend.calibrate(asked.select(known), prices[test[known]])
+                checked = asked.select(new)
+                distributions = blend.distributions(checked)
+                doubts = blend.doubts(checked, distributions)
+                for row, distribution, doubt in zip(test[new], distributions, doubts, strict=True):
+                    medians[turn, row] = distribution.median
+                    low, high = blend.calibration.interval(distribution, 0.8)
+                    held[turn, row] = low <= prices[row] <= high
+                    flagged[turn, row] = blend.agreement(doubt) == "disagree"
+    errors = np.abs(medians - prices).mean(axis=0)
     others = {name: np.abs(values - prices) for name, values in parts.items()}
     others["mean of the parts"] = np.abs(np.exp(np.mean([np.log(v) for v in parts.values()], axis=0)) - prices)
-    bad, twice = errors > prices, np.abs(np.log(medians / prices)) > np.log(2)
+    bad, twice = medians > 2 * prices, np.abs(np.log(medians / prices)) > np.log(2)
     return {
         "mae": round(float(errors.mean()), 3),
         "mae_interval": interval(errors),
         "folds": [round(float(errors[part["test"]].mean()), 3) for part in found.values()],
         "parts": {name: round(float(values.mean()), 3) for name, values in others.items()},
         "paired_difference": {name: interval(errors - values) for name, values in others.items()},
-        "llm_weights": weights,
+        "llm_weights": [min(weights), float(np.mean(weights)), max(weights)] if llm else None,
         "coverage": round(float(held.mean()), 4),
         "flagged": round(float(flagged.mean()), 4),
         "bad": round(float(bad.mean()), 4),
         "bad_among_flagged": round(float(bad[flagged].mean()), 4),
         "bad_among_others": round(float(bad[~flagged].mean()), 4),
-        "bad_ratio": round(float(bad[flagged].mean() / bad[~flagged].mean()), 3),
+        "bad_ratio": round(ratio(bad, flagged), 3),
         "bad_ratio_interval": ratio_interval(bad, flagged),
-        "off_by_factor_2_ratio": round(float(twice[flagged].mean() / twice[~flagged].mean()), 3),
+        "off_by_factor_2_ratio": round(ratio(twice, flagged), 3),
     }
 
 
+def ratio(bad: np.ndarray, flagged: np.ndarray) -> float:
+    """How many times as often the flagged are bad as the others."""
+    return float(bad[flagged].mean() / bad[~flagged].mean())
+
+
 def ratio_interval(bad: np.ndarray, flagged: np.ndarray) -> list[float]:
-    """The 95 % interval of the ratio of two shares, by the percentile bootstrap over books."""
+    """Its 95 % interval, by the percentile bootstrap over books, shape (turns, books) each."""
     rng = np.random.default_rng(0)
-    ratios = []
-    for _ in range(RESAMPLES):
-        rows = rng.integers(0, len(bad), len(bad))
-        ratios.append(bad[rows][flagged[rows]].mean() / bad[rows][~flagged[rows]].mean())
-    return [round(float(q), 3) for q in np.quantile(ratios, [0.025, 0.975])]
+    drawn = (rng.integers(0, bad.shape[1], bad.shape[1]) for _ in range(RESAMPLES))
+    return [round(float(q), 3) for q in np.quantile([ratio(bad[:, i], flagged[:, i]) for i in drawn], [0.025, 0.975])]
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ def cross_check_table(figures: dict[str, Any]) -> str:
         "",
         f"{figures['books']:,} books; in brackets and in the last column 95 % intervals by the (paired) bootstrap over "
         f"books. Intervals of 80 % hold {row['coverage']:.1%}. The language model's weight in the blend: "
-        f"{min(row['llm_weights']):.1f} to {max(row['llm_weights']):.1f}.",
+        f"{row['llm_weights'][1]:.2f} on average, at most {row['llm_weights'][2]:.1f}.",
         "",
         f"Flagged are {row['flagged']:.1%} of the books. Of those {row['bad_among_flagged']:.1%} are off by more than "
         f"100 % of the price, of the others {row['bad_among_others']:.1%}: **{row['bad_ratio']:.1f} times as many** "
