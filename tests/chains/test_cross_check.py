@@ -36,15 +36,22 @@ def test_a_bad_record_stays_its_own_exception(checked, books):
     assert isinstance(results[1], InputError) and results[2].method == "cross_check"
 
 
-def test_who_disagrees_and_by_how_much_is_said(checked, books):
-    checked.cross_check.blend.agree, old = 0.0, checked.cross_check.blend.agree
-    checked.cross_check.blend.disagree, older = 0.0, checked.cross_check.blend.disagree
-    try:
-        estimate = checked.invoke(books[0])
-    finally:
-        checked.cross_check.blend.agree, checked.cross_check.blend.disagree = old, older
+def test_who_disagrees_and_by_how_much_is_said(checked, books, monkeypatch):
+    monkeypatch.setattr(checked.cross_check.blend, "agree", 0.0)
+    monkeypatch.setattr(checked.cross_check.blend, "disagree", 0.0)
+    estimate = checked.invoke(books[0])
     assert estimate.agreement == "disagree" and estimate.flags[0] == "disagreement"
     assert "times the price" in estimate.warnings[0] and "says $" in estimate.warnings[0]
+
+
+def test_a_wide_interval_is_a_flag_of_doubtful_books_only(checked, books, monkeypatch):
+    blend = checked.cross_check.blend
+    monkeypatch.setattr(blend, "calibration", blend.calibration.model_copy(update={"wide": 0.0}))
+    for threshold, flags in ((0.0, ["disagreement", "wide_interval"]), (1e9, [])):
+        monkeypatch.setattr(blend, "disagree", threshold)
+        estimate = checked.invoke(books[0])
+        assert [flag for flag in estimate.flags if flag != "little_text"] == flags
+        assert len(estimate.warnings) == len(estimate.flags)
 
 
 def test_what_is_missing_is_named(model_name):

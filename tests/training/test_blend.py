@@ -62,6 +62,15 @@ def test_a_language_model_is_weighed_by_how_good_it_is():
     assert weights["perfect"] > 0.7 and weights["poor"] < 0.3
 
 
+def test_a_language_model_that_adds_nothing_has_no_weight(fitted):
+    """It says what the blend says, give or take: a few hundred books cannot tell."""
+    opinions, prices = make(400, 16)
+    rng = np.random.default_rng(17)
+    echo = [point(d.median * np.exp(rng.normal(0, 0.02))) for d in fitted.distributions(opinions)]
+    told = Opinions(opinions.books, opinions.baselines, opinions.neighbours, echo)
+    assert fit_blend(*make(600, 1), told, prices).llm_weight == 0
+
+
 def test_agreement_follows_the_doubts_of_the_calibration_books(fitted):
     opinions, _ = make(1000, 7)
     words = [fitted.agreement(doubt) for doubt in fitted.doubts(opinions, fitted.distributions(opinions))]

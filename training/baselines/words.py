@@ -25,8 +25,8 @@ _VOCABULARY, _ARRAYS = "vocabulary.json", "arrays.safetensors"
 _WORD = re.compile(r"\w+")
 # Words read of one book: it bounds the work on a field of many megabytes.
 _WORD_LIMIT = 3000
-# Letters read of a description, likewise.
-_TEXT_LIMIT = 20_000
+# Letters read of a title and of a description, likewise.
+_TITLE_LIMIT, _TEXT_LIMIT = 1000, 20_000
 # A name is a word of its own, whatever letters it has.
 _ONE_WORD = {"token_pattern": r".+", "min_df": 2}
 
@@ -34,6 +34,10 @@ _ONE_WORD = {"token_pattern": r".+", "min_df": 2}
 def _head(book: Book) -> str:
     """All of a book's content but its ratings, features and description."""
     return book_content(book.model_copy(update={"description": (), "features": (), "rating_number": None}))
+
+
+def _title(book: Book) -> str:
+    return clean_text(book.title[:_TITLE_LIMIT])
 
 
 def _description(book: Book) -> str:
@@ -78,7 +82,7 @@ class TfidfRidgeBaseline(Baseline):
     _BLOCKS: tuple[tuple[Callable[[Book], str], float, dict[str, Any]], ...] = (
         (book_content, 0.6, {"ngram_range": (1, 2), "min_df": 2}),
         (_head, 0.5, {"ngram_range": (1, 2), "min_df": 1}),
-        (lambda book: clean_text(book.title), 0.15, {"ngram_range": (1, 2), "min_df": 1}),
+        (_title, 0.15, {"ngram_range": (1, 2), "min_df": 1}),
         (_description, 0.125, {"min_df": 2}),
         (_author, 0.12, _ONE_WORD),
         (_category, 0.4, _ONE_WORD),

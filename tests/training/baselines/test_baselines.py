@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error
 from sklearn.preprocessing import FunctionTransformer
 
 from bookpricer.training.baselines import BASELINES, load_baselines
+from bookpricer.training.baselines.similar import KernelRidgeBaseline
 from bookpricer.training.book import Book
 from bookpricer.training.errors import InputError
 
@@ -93,6 +94,14 @@ def test_learns_more_than_the_constant(fitted, learnable, name):
     _, (books, prices) = learnable
     error = mean_absolute_error(prices, fitted[name].predict(books))
     assert error < (0.8 if name == "word2vec" else 0.55) * mean_absolute_error(prices, fitted["median"].predict(books))
+
+
+def test_a_kernel_of_many_books_is_made_of_a_sample(learnable, monkeypatch):
+    (books, prices), _ = learnable
+    monkeypatch.setattr(KernelRidgeBaseline, "LIMIT", 60)
+    fitted = KernelRidgeBaseline().fit(books, prices)
+    assert len(fitted._model.regressor_.steps[-1][1].X_fit_) == 60 < len(books)
+    assert np.corrcoef(np.log(fitted.predict(books)), np.log(prices))[0, 1] > 0.5
 
 
 def test_the_median_is_the_best_constant_for_the_absolute_error(fitted, learnable):
