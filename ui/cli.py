@@ -583,12 +583,15 @@ def ui(
     from ..training.model_folder import find_model
 
     find_model(model)
+    _say(f"the front end is at http://localhost:{port}; stop it with Ctrl+C")
     script = Path(__file__).with_name("app.py")
     sys.argv = [
         "streamlit", "run", str(script), "--server.address", "localhost", "--server.port", str(port),
         "--server.headless", str(not browser).lower(), "--server.showEmailPrompt", "false",
         "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false",
         "--client.toolbarMode", "viewer", "--client.showErrorDetails", "none",
+        # Nor does it advertise itself to developers, on the page or in the terminal.
+        "--logger.hideWelcomeMessage", "true",
         "--theme.light.primaryColor", "#0f766e", "--theme.dark.primaryColor", "#0d9488",
         "--", "--model", model,
     ]  # fmt: skip
