@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .baselines.features import NAMES, NUMBERS, feature_table
-from .baselines.similar import K, neighbour_features
+from .baselines.similar import NEIGHBOUR_FEATURES, K, neighbour_features
 from .baselines.tabular import target_encoder
 from .book import Book
 from .calibration import MIN_BOOKS, Calibration
@@ -125,7 +125,7 @@ class Blend:
         from sklearn.ensemble import ExtraTreesRegressor
         from sklearn.linear_model import LinearRegression
 
-        target, logs = np.log(units), self._logs(opinions.baselines)
+        target, logs = np.log(units), _log_prices(opinions.baselines, self._names)
         misses = np.abs(np.exp(logs) - units[:, None]).mean(axis=0)
         self._trusted = tuple(self._names[i] for i in np.argsort(misses, kind="stable")[:_TRUSTED])
         stack = LinearRegression(positive=True).fit(logs, target)
@@ -198,7 +198,7 @@ class Blend:
         the width of the central 80 % of `distributions`, relative to the median. Together they find books that are
         priced badly better than each alone: `tests/bench/bench_cross_check.py`.
         """
-        logs = self._logs(opinions.baselines, self._trusted)
+        logs = _log_prices(opinions.baselines, self._trusted)
         if opinions.distributions is not None:
             medians = np.log(np.maximum([d.median for d in opinions.distributions], MIN_UNITS))
             logs = np.column_stack([logs, medians])
@@ -266,17 +266,11 @@ class Blend:
         below = self._forest.predict(matrix)
         return [_distribution(centre + self._errors, row) for centre, row in zip(estimate, below, strict=True)]
 
-    def _logs(
-        self, baselines: Mapping[str, NDArray[np.float64]], names: Sequence[str] | None = None
-    ) -> NDArray[np.float64]:
-        chosen = self._names if names is None else names
-        return np.log(np.column_stack([np.clip(baselines[name], MIN_UNITS, MAX_UNITS) for name in chosen]))
-
     def _matrix(
         self, opinions: Opinions, table: pd.DataFrame, names: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The regression's estimate of the log price, shape (n,), and what the forest reads, shape (n, `_width`)."""
-        logs = self._logs(opinions.baselines)
+        logs = _log_prices(opinions.baselines, self._names)
         estimate = np.clip(logs @ self._weights[:-1] + self._weights[-1], np.log(MIN_UNITS), np.log(MAX_UNITS))
         matrix = np.column_stack(
             [
@@ -321,8 +315,13 @@ def fit_blend(
     return blend
 
 
+def _log_prices(baselines: Mapping[str, NDArray[np.float64]], names: Sequence[str]) -> NDArray[np.float64]:
+    """The log prices that the named baselines say, shape (n, names)."""
+    return np.log(np.column_stack([np.clip(baselines[name], MIN_UNITS, MAX_UNITS) for name in names]))
+
+
 def _width(baselines: int) -> int:
-    return baselines + 2 + 5 + len(NUMBERS) + len(NAMES)
+    return baselines + 2 + NEIGHBOUR_FEATURES + len(NUMBERS) + len(NAMES)
 
 
 def _distribution(logs: NDArray[np.float64], below: NDArray[np.float64]) -> PriceDistribution:

@@ -32,7 +32,7 @@ def feature_table(books: Sequence[Book]) -> pd.DataFrame:
 
 
 def _numbers(book: Book) -> tuple[float, ...]:
-    text = " ".join(book.description)[:_TEXT_LIMIT]
+    text = description_text(book)
     words = _title_words(book)
     rating = book.average_rating
     count = book.rating_number
@@ -52,6 +52,11 @@ def _numbers(book: Book) -> tuple[float, ...]:
         "illustrated" in words,
         any(word in words for word in ("box set", "boxed set", "boxset", "set of ", "collection")),
     )
+
+
+def description_text(book: Book) -> str:
+    """The description as one text, as much of it as is read."""
+    return " ".join(book.description)[:_TEXT_LIMIT]
 
 
 def is_import(book: Book) -> bool:

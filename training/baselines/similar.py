@@ -20,6 +20,8 @@ from .tabular import ENCODER_FOLDS, TableRegression, target_encoder
 
 # Neighbours asked, and how fast their weight falls with similarity; tuned by grouped cross-validation.
 K, SHARPNESS = 30, 20.0
+# Columns of `neighbour_features`.
+NEIGHBOUR_FEATURES = 5
 _INDEX = "index"
 # Columns of a book's vector in a table.
 _VECTOR = [f"vector{i}" for i in range(DIMENSIONS * len(FIELDS))]

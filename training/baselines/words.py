@@ -19,14 +19,14 @@ from ..cleaning import book_content, clean_text
 from ..errors import InputError
 from ..saving import read_json
 from .base import Baseline
-from .features import NUMBERS, feature_table, is_import, named_categories
+from .features import NUMBERS, description_text, feature_table, is_import, named_categories
 
 _VOCABULARY, _ARRAYS = "vocabulary.json", "arrays.safetensors"
 _WORD = re.compile(r"\w+")
 # Words read of one book: it bounds the work on a field of many megabytes.
 _WORD_LIMIT = 3000
-# Letters read of a title and of a description, likewise.
-_TITLE_LIMIT, _TEXT_LIMIT = 1000, 20_000
+# Letters read of a title, likewise.
+_TITLE_LIMIT = 1000
 # A name is a word of its own, whatever letters it has.
 _ONE_WORD = {"token_pattern": r".+", "min_df": 2}
 
@@ -41,7 +41,7 @@ def _title(book: Book) -> str:
 
 
 def _description(book: Book) -> str:
-    return clean_text(" ".join(book.description)[:_TEXT_LIMIT])
+    return clean_text(description_text(book))
 
 
 def _author(book: Book) -> str:
